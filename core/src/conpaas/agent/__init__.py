@@ -1,0 +1,1 @@
+"""The agent: the process on every node, which serves one service's :class:`ServiceAgent`."""

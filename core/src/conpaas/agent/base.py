@@ -1,0 +1,125 @@
+"""The base class of the part of a service that runs on each node."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from conpaas.errors import InvalidError
+from conpaas.logs import tail
+from conpaas.nearest import did_you_mean
+from conpaas.rpc import expose
+from conpaas.supervisor.base import BaseSupervisor
+
+
+@dataclass(frozen=True)
+class AgentPlace:
+    """Where an agent runs: what it is given when it is made.
+
+    Args:
+        node: The node's id, as users type it.
+        role: The node's role.
+        address: Of this machine.
+        application: The application's id.
+        service: The service's number in its application.
+        root: ``/`` on a machine; a directory of its own where tests run many agents on one.
+        supervisor: Keeps the software that the agent starts alive; it outlives the agent.
+        store: A persisted dictionary of JSON values.
+        log: Goes to the file that users see as ``agent.log``.
+    """
+
+    node: str
+    role: str
+    address: str
+    application: int
+    service: int
+    root: Path
+    supervisor: BaseSupervisor
+    store: MutableMapping[str, Any]
+    log: logging.Logger
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log that users may read with ``get_agent_log -f <name>``."""
+
+    filename: str
+    description: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """A row of the list of an agent's logs."""
+
+    filename: str
+    description: str
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """What an agent says of itself; ``started`` in seconds since 1970, UTC."""
+
+    node: str
+    version: str
+    started: float
+
+
+class ServiceAgent:
+    """Runs one service's software on this machine; its manager tells it what to do.
+
+    May override:
+        ``on_boot()``: called when the agent starts or comes back; the software it supervises is
+        running already.  ``logs()``: the logs that users may read, beside the agent's own.
+
+    Given to you:
+        ``self.place`` (node, role, address, application, service), ``self.root`` (begin every
+        path with it: ``self.root / "etc/…"``), ``self.supervisor``, ``self.store`` (a persisted
+        dictionary of JSON values), ``self.log``.
+
+    Operations are methods marked with :func:`conpaas.rpc.expose`; only the manager of the agent's
+    own application may call them.  They run on several threads at once, but at most one changing
+    job at a time.
+    """
+
+    def __init__(self, place: AgentPlace) -> None:
+        self.place = place
+        self.root = place.root
+        self.supervisor = place.supervisor
+        self.store = place.store
+        self.log = place.log
+
+    def on_boot(self) -> None:
+        """Take up where the agent left off; does nothing unless overridden."""
+
+    def logs(self) -> list[LogFile]:
+        """Return the logs that users may read beside the agent's own."""
+        return []
+
+    @expose(reads=True, hidden=True)
+    def list_logs(self) -> list[LogEntry]:
+        """List the logs that this agent offers."""
+        return [LogEntry(log.filename, log.description) for log in self._logs()]
+
+    @expose(reads=True, hidden=True)
+    def get_log(
+        self,
+        filename: Annotated[str, "Which log"] = "agent.log",
+        lines: Annotated[
+            int, "How many lines from its end", msgspec.Meta(ge=1, le=100_000)
+        ] = 1000,
+    ) -> str:
+        """Return the end of a log; empty when nothing has been written to it."""
+        found = {log.filename: log for log in self._logs()}
+        if filename not in found:
+            raise InvalidError(f"there is no log {filename[:60]!r}{did_you_mean(filename, found)}")
+        return tail(found[filename].path, lines)
+
+    def _logs(self) -> list[LogFile]:
+        own = self.supervisor.log_file("agent")
+        return [LogFile("agent.log", "what the agent did", own), *self.logs()]

@@ -1,0 +1,54 @@
+"""Ask the person at the terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from conpaas.cli.failure import Failure, Usage
+
+
+def go_on(what: str) -> None:
+    """Ask whether to go on; do so unasked where nobody can be asked.
+
+    Raises:
+        Failure: The answer was no.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    if not yes(f"{what} Continue?"):
+        raise Failure("nothing was done")
+
+
+def yes(question: str) -> bool:
+    """Return whether a question is answered with yes."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
+
+
+def secret(prompt: str, missing: str) -> str:
+    """Return a secret that is typed without being shown, or the first line of a pipe.
+
+    Raises:
+        Usage: There is none.
+    """
+    if sys.stdin.isatty():
+        import getpass
+
+        text = getpass.getpass(prompt)
+    else:
+        text = sys.stdin.readline().rstrip("\r\n") if not sys.stdin.closed else ""
+    if not text:
+        raise Usage(missing)
+    return text
+
+
+def new_secret(name: str, missing: str) -> str:
+    """Return a new secret, which is typed twice at a terminal."""
+    while True:
+        first = secret(f"{name}: ", missing)
+        if not sys.stdin.isatty() or first == secret(f"Retype {name}: ", missing):
+            return first
+        print("They do not match. Try again.", file=sys.stderr)

@@ -1,0 +1,161 @@
+"""Run a derived command: read its words, call the director, show what comes back."""
+
+from __future__ import annotations
+
+import sys
+
+from conpaas.cli import config
+from conpaas.cli.failure import Failure, Missing, Usage
+from conpaas.cli.parser import Parsed, parse, reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from conpaas.cli.call import Answer, Director
+    from conpaas.cli.shapes import Command
+
+
+def run(command: Command, words: list[str], options: dict[str, str]) -> str:
+    """Run a command; return ``help`` or ``version`` when that was asked for instead.
+
+    Args:
+        command: From the index.
+        words: What was typed after it.
+        options: Global options that were typed before it; those after it are added.
+
+    Raises:
+        Failure: Of any kind.
+    """
+    try:
+        parsed = parse(command, list(words))
+    except Missing as missing:
+        if not command["of_service"] or not missing.given:
+            raise
+        with _director(options) as director:
+            parsed = parse(command, list(words), _only_service(director, command, missing))
+    options |= parsed.settings
+    for wish in ("help", "version"):
+        if wish in options:
+            return wish
+    _ask_secrets(command, parsed)
+    arguments = {**command["preset"], **parsed.argument}
+    if command["nodes"]:
+        arguments[command["nodes"]] = parsed.role
+    if command["confirm"] and not parsed.switch.get("yes"):
+        from conpaas.cli.ask import go_on
+
+        go_on(command["confirm"])
+    with _director(options) as director:
+        _call(director, command, arguments, parsed.switch)
+    return ""
+
+
+def path_of(command: Command, arguments: dict[str, Any]) -> str:
+    """Return the path of a call, and take from the arguments what it says."""
+    if not command["of_service"]:
+        return f"/{command['object']}/{command['operation']}"
+    from urllib.parse import quote
+
+    application = quote(str(arguments.pop("application")), safe="")
+    service = quote(str(arguments.pop("service")), safe="")
+    return f"/applications/{application}/services/{service}/{command['operation']}"
+
+
+def _director(options: dict[str, str]) -> Director:
+    from conpaas.cli.call import Director
+
+    return Director(config.read(options))
+
+
+def _ask_secrets(command: Command, parsed: Parsed) -> None:
+    for argument in command["arguments"]:
+        if argument["required"] and argument["flags"] and argument["name"] not in parsed.argument:
+            missing = f"the option {argument['flags'][-1]} is missing"
+            if not argument["secret"]:
+                raise Usage(missing)
+            from conpaas.cli.ask import new_secret
+
+            parsed.argument[argument["name"]] = new_secret(argument["name"], missing)
+
+
+def _call(
+    director: Director, command: Command, arguments: dict[str, Any], switches: dict[str, Any]
+) -> None:
+    said = dict(arguments)
+    path = path_of(command, arguments)
+    upload = next((one for one in command["arguments"] if one["kind"] == "upload"), None)
+    if command["result"] == "file":
+        from conpaas.cli.files import save
+
+        response = director.download(path, arguments)
+        name = save(response, switches.get("output"), command["operation"])
+        if name != "-":
+            print(f"File '{name}' written.")
+        return
+    if upload is not None and upload["name"] in arguments:
+        from conpaas.cli.files import opened
+
+        with opened(arguments.pop(upload["name"])) as (file, size, name):
+            answer = director.upload(path, arguments, file, size, name)
+    else:
+        answer = director.call(path, arguments)
+    _show(director, command, answer, said, switches)
+
+
+def _show(
+    director: Director,
+    command: Command,
+    answer: Answer,
+    said: dict[str, Any],
+    switches: dict[str, Any],
+) -> None:
+    from conpaas.cli.output import show
+
+    result = answer.result
+    if answer.is_job:
+        how_to_watch = f"cps-tools job get {answer.job}"
+        if command["of_service"]:
+            from shlex import quote
+
+            how_to_watch += f" -a {quote(str(said['application']))}"
+        if switches.get("no-wait"):
+            _show_job(answer, switches.get("format", "table"), how_to_watch)
+            return
+        from conpaas.cli.watch import follow
+
+        result = follow(director, answer, how_to_watch)
+    show(command, result, switches, said)
+
+
+def _show_job(answer: Answer, style: str, how_to_watch: str) -> None:
+    if style == "table":
+        print(f"Job {answer.job} has begun; see: {how_to_watch}")
+    elif style == "json":
+        import json
+
+        print(json.dumps({"job": answer.job, "watch": answer.watch}))
+    else:
+        from conpaas.cli.formats import emit
+
+        emit(style, {"job": answer.job}, ["job"])
+
+
+def _only_service(director: Director, command: Command, missing: Missing) -> str:
+    """Return the service that is meant when none is named: the only one of its kind.
+
+    Raises:
+        Failure: One was named, so that something else is missing; or there are none or several.
+    """
+    application = reference(missing.given[0])
+    services = director.call("/service/list", {"application": application}).result
+    named = {str(service[key]) for service in services for key in ("sid", "name")}
+    if missing.given[1:2] and missing.given[1] in named:
+        raise missing
+    kind = command["object"]
+    fitting = [one for one in services if kind in ("service", one["type"])]
+    if len(fitting) != 1:
+        there = ", ".join(f"{one['sid']} ({one['name']})" for one in fitting) or "none"
+        raise Failure(f"say which service of application {missing.given[0]}: there are {there}")
+    print(f"Service {fitting[0]['sid']} is the only one that fits.", file=sys.stderr)
+    return str(fitting[0]["sid"])

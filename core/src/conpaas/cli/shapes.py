@@ -1,0 +1,68 @@
+"""The shapes of what the command index holds: plain dictionaries, because marshal keeps them.
+
+Only type checkers and the builder of the index import this.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+
+class Argument(TypedDict):
+    """Something that can be typed after a command.
+
+    ``flags`` are empty for a positional one.  ``kind`` says how text becomes a value: ``text``,
+    ``integer``, ``number``, ``reference`` (a name or an id), ``choice``, ``truth`` (yes or no),
+    ``on`` and ``off`` (flags without a value), ``json``, ``upload`` (a path).  ``group`` says
+    where the value goes: ``argument`` (of the operation), ``role`` (a count of nodes) or
+    ``switch`` (for the command line itself).
+    """
+
+    name: str
+    group: str
+    kind: str
+    flags: tuple[str, ...]
+    metavar: str
+    help: str
+    default: str
+    required: bool
+    many: bool
+    secret: bool
+    choices: dict[str, Any]
+
+
+class Command(TypedDict):
+    """An operation as the command line needs it.
+
+    ``preset`` are arguments that the object's name implies, ``where`` are values that a row must
+    have to be shown, ``nodes`` is the argument that the counts of the roles make up, ``result``
+    is ``rows``, ``record``, ``file`` or ``value``, ``written`` is ``module:class`` of a
+    hand-written command, whose options are ``words``.
+    """
+
+    object: str
+    operation: str
+    summary: str
+    description: str
+    of_service: bool
+    arguments: list[Argument]
+    preset: dict[str, Any]
+    where: dict[str, Any]
+    nodes: str
+    result: str
+    columns: tuple[str, ...]
+    times: tuple[str, ...]
+    is_job: bool
+    done: str
+    confirm: str
+    written: str
+    words: tuple[str, ...]
+
+
+class Entry(TypedDict):
+    """An object: its operations with their summaries, and its commands, marshalled."""
+
+    summary: str
+    is_type: bool
+    operations: dict[str, str]
+    commands: bytes

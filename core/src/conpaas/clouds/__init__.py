@@ -1,0 +1,1 @@
+"""Where machines come from: one class for each kind of cloud."""

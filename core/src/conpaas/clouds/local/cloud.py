@@ -1,0 +1,171 @@
+"""Machines on this very machine, as the director sees them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from conpaas.clouds.libcloud_base import LibcloudCloud
+from conpaas.clouds.local import problems
+from conpaas.clouds.local.driver import LocalNodeDriver, LocalSize, image_names
+from conpaas.errors import CloudError
+
+_SIZES = {
+    "small": LocalSize(memory=512, cpus=1),
+    "medium": LocalSize(memory=1024, cpus=1),
+    "large": LocalSize(memory=2048, cpus=2),
+    "xlarge": LocalSize(memory=4096, cpus=4),
+}
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """The settings of a local cloud; the defaults do for the only one on a machine.
+
+    Args:
+        directory: Where its machines and volumes are kept; on ext4 or xfs.
+        images: Where images are; several clouds may share it.
+        image: The image to boot; empty takes the newest.
+        bridge: The name of its bridge, at most 15 characters.
+        subnet: The addresses of its machines; empty chooses some that nothing else uses.
+        prefix: What the names of its machines, their links and cgroups begin with.
+        size: The size of machines when nobody asks for another.
+        sizes: The sizes to choose from.
+        init: The first program of a machine, and its arguments: plain words without quotes.
+    """
+
+    directory: str = "/var/lib/conpaas/local"
+    images: str = "/var/cache/conpaas/images"
+    image: str = ""
+    bridge: str = "conpaas0"
+    subnet: str = ""
+    prefix: str = "cp-"
+    size: str = "small"
+    sizes: Mapping[str, LocalSize] = field(default_factory=lambda: dict(_SIZES))
+    init: str = "/usr/bin/tini -s -g -- /opt/conpaas/bin/conpaas-machine boot"
+
+
+class LocalCloud(LibcloudCloud):
+    """LXC instances on this machine: the cloud of a fresh installation, of nutshell and of tests.
+
+    It needs root.  An instance is no security boundary against root inside it.  Several local
+    clouds live side by side when directory, bridge and prefix differ.
+    """
+
+    kind: ClassVar[str] = "local"
+    Settings: ClassVar[type[LocalSettings]] = LocalSettings
+    settings: LocalSettings
+    volume_unit = 1
+    # Nothing gets lost on the way to this machine.
+    attempts = 1
+
+    def make_driver(self) -> LocalNodeDriver:
+        """Return a driver over the cloud's directory."""
+        settings = self.settings
+        return LocalNodeDriver(
+            directory=settings.directory,
+            images=settings.images,
+            bridge=settings.bridge,
+            subnet=settings.subnet,
+            prefix=settings.prefix,
+            init=settings.init,
+            sizes=settings.sizes,
+        )
+
+    def image(self) -> str:
+        """Return the image of the settings, or the newest."""
+        names = image_names(Path(self.settings.images))
+        if not self.settings.image and not names:
+            raise CloudError(f"there is no image in {self.settings.images}: build one first")
+        self._register()
+        return self.settings.image or names[-1]
+
+    def console(self, machine_id: str) -> str:
+        """Return the end of what the machine wrote to its console."""
+        return str(self.driver.instances.console(machine_id))
+
+    def problems(self) -> list[str]:
+        """Return what keeps machines from running here, and what to do about each."""
+        return problems.find(self.settings, self.driver)
+
+    # --- beyond the contract of clouds: for whoever owns this machine
+
+    @property
+    def gateway(self) -> str:
+        """The address at which machines find this machine.
+
+        Raises:
+            CloudError: The network is not up.
+        """
+        return str(self.driver.network.gateway)
+
+    @property
+    def subnet(self) -> str:
+        """The addresses of the machines, as in ``10.77.0.0/20``.
+
+        Raises:
+            CloudError: The network is not up.
+        """
+        return str(self.driver.network.subnet)
+
+    def up(self) -> None:
+        """Bring the network up; machines stay as they are.  Done again, nothing happens."""
+        self.driver.store.make()
+        self.driver.network.up()
+
+    def stop_machine(self, machine_id: str, grace: float = 10.0) -> None:
+        """Stop a machine; disk and volumes stay, and ``start_machine`` boots it again."""
+        node = self._known_node(machine_id)
+        self.call(f"stop the machine {machine_id}", lambda: self.driver.stop_node(node, grace))
+
+    def halt(self, grace: float = 10.0) -> None:
+        """Stop all machines of the directory, as if this machine went off, and the network."""
+        self.call("stop its machines", lambda: self._halt(grace))
+
+    def down(self) -> None:
+        """Destroy everything: the machines and volumes of the directory, the network, the files.
+
+        Nothing of the cloud is left but images.  It can be done again when it was interrupted.
+        """
+        self.call("destroy everything", self._down)
+
+    def _halt(self, grace: float) -> None:
+        for node in self.driver.list_nodes():
+            self.driver.stop_node(node, grace)
+        self.driver.network.down()
+
+    def _down(self) -> None:
+        for node in self.driver.list_nodes():
+            self.driver.destroy_node(node)
+        for volume in self.driver.list_volumes():
+            self.driver.destroy_volume(volume)
+        self.driver.network.down()
+        self.driver.store.remove()
+        self._link.unlink(missing_ok=True)
+        _remove_pivots()
+
+    def _before_destroy(self, machine_id: str) -> None:
+        """Do nothing: volumes are released when nothing runs any more, which is never refused."""
+
+    @property
+    def _link(self) -> Path:
+        digest = hashlib.sha256(self.settings.directory.encode()).hexdigest()[:12]
+        return Path(self.settings.images) / ".users" / digest
+
+    def _register(self) -> None:
+        # Who removes old images must know where to look for machines that use them.
+        with contextlib.suppress(FileExistsError):
+            self._link.parent.mkdir(exist_ok=True)
+            self._link.symlink_to(self.settings.directory)
+
+
+def _remove_pivots() -> None:
+    # lxc parks its monitors here when they end; it makes them again when it needs them.
+    cgroups = Path("/sys/fs/cgroup")
+    for directory in (*cgroups.glob("*/lxc.pivot"), cgroups / "lxc.pivot"):
+        with contextlib.suppress(OSError):
+            directory.rmdir()

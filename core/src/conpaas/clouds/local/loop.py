@@ -1,0 +1,84 @@
+"""Loop devices that the kernel takes away by itself when nobody uses them any more."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from conpaas.errors import CloudError
+
+# From <linux/loop.h>.
+_LOOP_CTL_GET_FREE = 0x4C82
+_LOOP_CONFIGURE = 0x4C0A
+_LO_FLAGS_AUTOCLEAR = 4
+# struct loop_config: the file, the block size, lo_flags inside struct loop_info64, reserved.
+_LOOP_CONFIG = struct.Struct("=II 52xI 64x64x32x16x 64x")
+
+
+@contextlib.contextmanager
+def loop_device(file: Path) -> Iterator[str]:
+    """Give the path of a loop device over a file.
+
+    It lasts as long as the block, or as something made from it is mounted: nothing is left when
+    this process is killed.
+
+    Raises:
+        CloudError: There is no loop device to be had, or the file is mounted already.
+    """
+    if not wait_until_unused(file, timeout=5.0):
+        raise CloudError(f"{file} is still mounted in a machine: stop what uses it there")
+    with open(file, "r+b", buffering=0) as backing:
+        device, path = _configure(backing.fileno())
+    try:
+        yield path
+    finally:
+        os.close(device)
+
+
+def wait_until_unused(file: Path, timeout: float) -> bool:
+    """Wait until no loop device uses a file: the kernel lets them go a moment after the mount."""
+    deadline = time.monotonic() + timeout
+    while users(file):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def users(file: Path) -> list[str]:
+    """Return the names of the loop devices that use a file."""
+    found = []
+    for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+        # One that goes while we look is not there any more.
+        with contextlib.suppress(OSError):
+            if entry.read_text().rstrip("\n") == str(file):
+                found.append(entry.parent.parent.name)
+    return found
+
+
+def _configure(backing: int) -> tuple[int, str]:
+    for _ in range(100):
+        try:
+            with open("/dev/loop-control", "r+b", buffering=0) as control:
+                path = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
+            device = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise CloudError(
+                f"no loop device is to be had ({error}): try modprobe loop"
+            ) from error
+        try:
+            config = _LOOP_CONFIG.pack(backing, 0, _LO_FLAGS_AUTOCLEAR)
+            fcntl.ioctl(device, _LOOP_CONFIGURE, config)
+            return device, path
+        except OSError as error:
+            os.close(device)
+            # Somebody else took it between the two calls.
+            if error.errno != errno.EBUSY:
+                raise CloudError(f"{path}: {error.strerror}") from error
+    raise CloudError("all loop devices are being taken by others: try again")

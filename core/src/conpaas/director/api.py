@@ -1,0 +1,130 @@
+"""The objects of the API by name, and those that need few words."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from typing import Any
+
+from conpaas import api
+from conpaas.api import CloudInfo, MachineInfo, PluginInfo, Secret, Signed, UserInfo
+from conpaas.director.applications import ApplicationsObject
+from conpaas.director.desk import DeskObject
+from conpaas.director.machines import Life, machine_info
+from conpaas.director.models import Application, Machine, User
+from conpaas.director.objects import ApiObject
+from conpaas.director.services import ServicesObject
+from conpaas.director.users import new_token
+from conpaas.rpc import JobReport
+from conpaas.schema import from_json
+
+
+class UsersObject(ApiObject, api.Users):
+    """``user``."""
+
+    def get_config(self) -> UserInfo:
+        """Show the caller's account."""
+        row = User.get_by_id(self.caller.user)
+        created = dt.datetime.fromtimestamp(row.created, dt.UTC).isoformat(timespec="seconds")
+        return UserInfo(row.id, row.username, row.email, row.admin, created)
+
+    def create_token(self, name: str = "cps-tools") -> Secret:
+        """Make an API token."""
+        return Secret(name, new_token(self.caller.user, name))
+
+    def sign_certificate(self, csr: str) -> Signed:
+        """Issue a certificate for the caller's key."""
+        certificates = self.director.certificates
+        pem = certificates.for_user(User.get_by_id(self.caller.user), csr)
+        return Signed(pem, certificates.authority.ca_pem)
+
+
+class CloudsObject(ApiObject, api.Clouds):
+    """``cloud``."""
+
+    def list(self) -> tuple[CloudInfo, ...]:
+        """List the clouds that are configured."""
+        default = self.director.config.director.default_cloud
+        return tuple(
+            CloudInfo(
+                name,
+                cloud.kind,
+                name == default,
+                ", ".join(f"{s.name} ({s.memory} MB, {s.cpus} CPU)" for s in cloud.sizes()),
+            )
+            for name, cloud in sorted(self.director.clouds.items())
+        )
+
+
+class MachinesObject(ApiObject, api.Machines):
+    """``machine``."""
+
+    def list(self, application: str | int | None = None) -> tuple[MachineInfo, ...]:
+        """List the machines of the caller's applications."""
+        rows = Machine.select().where(Machine.state != Life.GONE.value).order_by(Machine.id)
+        if application is not None:
+            rows = rows.where(Machine.application == self.find_application(application))
+        elif not self.caller.admin:
+            rows = rows.join(Application).where(Application.user == self.caller.user)
+        return tuple(machine_info(row) for row in rows)
+
+
+class PluginsObject(ApiObject, api.PluginsInfo):
+    """``plugin``."""
+
+    def list(self) -> tuple[PluginInfo, ...]:
+        """List the installed plugins."""
+        return tuple(
+            PluginInfo(
+                name,
+                distribution or "conpaas-core",
+                _version(distribution or "conpaas-core"),
+                "ok" if reason == "ok" else "broken",
+                "" if reason == "ok" else reason,
+            )
+            for name, distribution, reason in self.director.plugins.listing()
+        )
+
+
+class JobsObject(ApiObject, api.Jobs):
+    """``job``."""
+
+    def list(self, application: str | int | None = None) -> tuple[JobReport, ...]:
+        """List the latest jobs."""
+        if application is None:
+            return self.director.jobs.latest(self.caller)
+        machine = self.director.require_manager(self.find_application(application))
+        answer = self.director.ways.get(machine, "/api/v1/jobs")
+        return tuple(from_json(answer, list[JobReport], "jobs"))
+
+    def get(self, job: int, application: str | int | None = None) -> JobReport:
+        """Show one job."""
+        if application is None:
+            return self.director.jobs.report(job, self.caller)
+        machine = self.director.require_manager(self.find_application(application))
+        answer = self.director.ways.get(machine, f"/api/v1/jobs/{job}")
+        report: JobReport = from_json(answer, JobReport, "job")
+        return report
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "?"
+
+
+#: The objects that the director serves.
+OBJECTS: dict[str, type[Any]] = {
+    cls.object: cls
+    for cls in (
+        ApplicationsObject,
+        ServicesObject,
+        UsersObject,
+        CloudsObject,
+        MachinesObject,
+        PluginsObject,
+        JobsObject,
+        DeskObject,
+    )
+}

@@ -1,0 +1,185 @@
+"""Applications: created, started, stopped, deleted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import secrets
+import time
+from typing import Any
+
+import peewee
+
+from conpaas import api
+from conpaas.api import ApplicationInfo, Change
+from conpaas.director.jobs import Scope
+from conpaas.director.machines import Life
+from conpaas.director.models import Application, Machine, Service, StateChange
+from conpaas.director.objects import ApiObject
+from conpaas.errors import CloudError, ConPaaSError, InvalidError
+from conpaas.rpc import Job, Operation, Progress, scaled
+from conpaas.state import State
+
+ANSWER_TIMEOUT = 120.0  #: seconds for a manager that has joined to answer
+logger = logging.getLogger(__name__)
+
+
+class ApplicationsObject(ApiObject, api.Applications):
+    """``application``."""
+
+    def create(self, name: str) -> ApplicationInfo:
+        """Create an application."""
+        try:
+            row = Application.create(user=self.caller.user, name=name, state=State.INIT.value)
+        except peewee.IntegrityError:
+            raise InvalidError(f"you have an application called {name!r} already") from None
+        self.director.set_state(row, State.INIT, "created")
+        return self.info(row)
+
+    def list(self) -> tuple[ApplicationInfo, ...]:
+        """List the caller's applications."""
+        rows = (
+            Application.select(
+                Application.id, Application.name, Machine.address, Application.cloud,
+                Application.state,
+            )
+            .join(
+                Machine,
+                peewee.JOIN.LEFT_OUTER,
+                on=(
+                    (Machine.application == Application.id)
+                    & (Machine.service == 0)
+                    & (Machine.state == Life.RUNNING.value)
+                ),
+            )
+            .where(Application.user == self.caller.user)
+            .order_by(Application.id)
+            .tuples()
+        )  # fmt: skip
+        return tuple(ApplicationInfo(*row) for row in rows)
+
+    def get_info(self, application: str | int) -> ApplicationInfo:
+        """Show one application."""
+        return self.info(self.find_application(application))
+
+    def rename(self, application: str | int, new_name: str) -> ApplicationInfo:
+        """Rename an application."""
+        row = self.find_application(application)
+        try:
+            Application.update(name=new_name).where(Application.id == row.id).execute()
+        except peewee.IntegrityError:
+            raise InvalidError(f"there is an application called {new_name!r} already") from None
+        return self.info(Application.get_by_id(row.id))
+
+    def start(self, application: str | int, cloud: str | None = None) -> Job[ApplicationInfo]:
+        """Start an application's manager."""
+        row = self.find_application(application)
+        place = self.director.room.cloud(cloud)
+        yield Progress(0, f"asking the cloud {place.name} for a machine for the manager")
+        Application.update(cloud=place.name).where(Application.id == row.id).execute()
+        yield from scaled(self.start_manager(row, takes_over=False), 0, 100)
+        return self.info(Application.get_by_id(row.id))
+
+    def replace_manager(self, application: str | int) -> Job[ApplicationInfo]:
+        """Start a manager on another machine that takes over from one that is lost."""
+        row = self.find_application(application)
+        yield Progress(0, "the manager's machine is lost: asking for another")
+        lost = self.director.manager_machine(row)
+        if lost is not None and self.director.room.is_gone(lost):
+            self.director.room.destroy([lost])
+        yield from scaled(self.start_manager(row, takes_over=True), 0, 100)
+        return self.info(Application.get_by_id(row.id))
+
+    def start_manager(self, row: Application, *, takes_over: bool) -> Job[None]:
+        """Start a machine for the manager and wait until it answers."""
+        waiting = list(
+            Machine.select().where(
+                Machine.application == row,
+                Machine.service == 0,
+                Machine.state.in_(Life.living()),
+            )
+        )
+        machines = waiting or self.director.room.want(
+            row, 0, "mgr", ["manager"], secrets.token_hex(8), row.cloud, takes_over
+        )
+        machines = yield from scaled(self.director.room.boot(machines), 0, 70)
+        until = self.director.clock() + ANSWER_TIMEOUT
+        while not self.director.manager_answers(machines[0]):
+            yield Progress(80, "waiting for the manager to answer")
+            if self.director.clock() > until:
+                self.director.room.destroy(machines)
+                raise CloudError(
+                    f"the manager on {machines[0].name} ({machines[0].address}) has joined and "
+                    f"does not answer after {ANSWER_TIMEOUT:.0f} s"
+                )
+            time.sleep(0.05)
+
+    def stop(self, application: str | int) -> Job[ApplicationInfo]:
+        """Stop an application and all its services."""
+        row = self.find_application(application)
+        yield Progress(0, "stopping the services")
+        yield from scaled(self._stop_services(row), 0, 70)
+        yield Progress(70, "giving the machines back")
+        self._destroy_all(row)
+        Service.update(state=State.STOPPED.value).where(
+            Service.application == row, Service.state != State.INIT.value
+        ).execute()
+        return self.info(Application.get_by_id(row.id))
+
+    def delete(self, application: str | int) -> Job[ApplicationInfo]:
+        """Stop an application and delete it with all that belongs to it."""
+        row = self.find_application(application)
+        info = self.info(row)
+        yield Progress(0, "giving the machines back")
+        self._destroy_all(row)
+        yield Progress(90, "deleting the application")
+        self.director.files(row.id).delete_all()
+        Application.delete().where(Application.id == row.id).execute()
+        return info
+
+    def get_history(self, application: str | int) -> tuple[Change, ...]:
+        """Show every change of the application's state, oldest first."""
+        row = self.find_application(application)
+        changes = StateChange.select().where(StateChange.application == row)
+        return tuple(
+            Change(
+                dt.datetime.fromtimestamp(c.time, dt.UTC).isoformat(timespec="milliseconds"),
+                c.state,
+                c.reason,
+            )
+            for c in changes.order_by(StateChange.id)
+        )
+
+    def get_log(self, application: str | int) -> str:
+        """Show the end of the log of the application's manager."""
+        machine = self.director.require_manager(self.find_application(application))
+        return self.director.manager(machine, self.caller.username).get_log()
+
+    def scope(self, operation: Operation, arguments: dict[str, Any]) -> Scope:
+        """Return the application that a job changes."""
+        row = self.find_application(arguments["application"])
+        return Scope(f"application {row.id}", row.id)
+
+    def info(self, row: Application) -> ApplicationInfo:
+        """Return an application as users see it."""
+        machine = self.director.manager_machine(row)
+        address = machine.address if machine else None
+        return ApplicationInfo(row.id, row.name, address, row.cloud, row.state)
+
+    def _stop_services(self, row: Application) -> Job[None]:
+        machine = self.director.manager_machine(row)
+        if machine is None:
+            return
+        try:
+            manager = self.director.manager(machine, self.caller.username)
+            yield from manager.stop_services()
+        except ConPaaSError as error:
+            # Its machines go anyway; what it handed over before is kept.
+            logger.warning("the manager of application %d cannot stop: %s", row.id, error)
+            yield Progress(100, f"the manager cannot stop its services, going on: {error}")
+
+    def _destroy_all(self, row: Application) -> None:
+        machines = Machine.select().where(
+            Machine.application == row, Machine.state != Life.GONE.value
+        )
+        self.director.room.destroy(list(machines))

@@ -1,0 +1,135 @@
+"""What the director does for managers, each for its own application only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conpaas import api
+from conpaas.api import MachineInfo, ServiceInfo
+from conpaas.director.jobs import Scope
+from conpaas.director.machines import Life, machine_info
+from conpaas.director.models import Application, Machine, Service, database
+from conpaas.director.objects import ApiObject
+from conpaas.errors import DeniedError, NotFoundError
+from conpaas.rpc import Download, Job, JobState, Operation, Progress, Upload
+from conpaas.state import State
+
+
+class DeskObject(ApiObject, api.ManagerDesk):
+    """``manager``."""
+
+    @property
+    def application(self) -> Application:
+        """The application whose manager is calling."""
+        if self.caller.application is None:
+            raise DeniedError("only the manager of an application may call here")
+        found = Application.get_or_none(Application.id == self.caller.application)
+        if found is None:
+            raise NotFoundError("the application does not exist any more")
+        return found
+
+    def create_machines(
+        self, service: int, roles: tuple[str, ...], key: str, cloud: str | None = None
+    ) -> Job[tuple[MachineInfo, ...]]:
+        """Create machines for a service and wait until each has joined."""
+        application = self.application
+        found = Service.get_or_none(Service.application == application, Service.number == service)
+        if found is None:
+            raise NotFoundError(f"application {application.id} has no service {service}")
+        self.director.room.cloud(cloud or application.cloud)
+        yield Progress(0, "asking the cloud")
+        rows = self.director.room.want(application, service, found.type, roles, key, cloud)
+        rows = yield from self.director.room.boot(rows)
+        return tuple(machine_info(row) for row in rows)
+
+    def remove_machines(self, machines: tuple[int, ...]) -> Job[None]:
+        """Destroy machines of the application."""
+        yield Progress(0, "giving machines back")
+        rows = Machine.select().where(
+            Machine.id.in_(machines),
+            Machine.application == self.application,
+            Machine.service != 0,
+        )
+        self.director.room.destroy(list(rows))
+
+    def list_machines(self, service: int | None = None) -> tuple[MachineInfo, ...]:
+        """List the living machines of the application's services, as its clouds tell."""
+        rows = Machine.select().where(
+            Machine.application == self.application,
+            Machine.state.in_(Life.living()),
+            Machine.service != 0,
+        )
+        if service is not None:
+            rows = rows.where(Machine.service == service)
+        rows = list(rows.order_by(Machine.id))
+        there = {
+            (name, machine.name)
+            for name in {row.cloud for row in rows}
+            for machine in self.director.room.cloud(name).list_machines()
+        }
+        return tuple(
+            machine_info(row)
+            for row in rows
+            if (row.cloud, row.name) in there or row.state != Life.RUNNING
+        )
+
+    def list_services(self) -> tuple[ServiceInfo, ...]:
+        """List the services that the application shall have."""
+        rows = Service.select().where(Service.application == self.application)
+        return tuple(
+            ServiceInfo(row.application_id, row.number, row.type, row.name, row.state)
+            for row in rows.order_by(Service.number)
+        )
+
+    def hand_over(self, states: dict[str, str], snapshot: Upload) -> None:
+        """Keep the manager's state."""
+        application = self.application
+        self.director.files(application.id).put_snapshot(snapshot.stream)
+        with database.atomic():
+            for number, state in states.items():
+                Service.update(state=State(state).value).where(
+                    Service.application == application, Service.number == int(number)
+                ).execute()
+
+    def take_over(self) -> Download:
+        """Return the state that was handed over last."""
+        return self.director.files(self.application.id).snapshot()
+
+    def put_blob(self, digest: str, content: Upload) -> None:
+        """Keep a file."""
+        self.director.files(self.application.id).put(digest, content.stream)
+
+    def get_blob(self, digest: str) -> Download:
+        """Return a file."""
+        return self.director.files(self.application.id).get(digest)
+
+    def delete_blob(self, digest: str) -> None:
+        """Forget a file."""
+        self.director.files(self.application.id).delete(digest)
+
+    # -- jobs: several may run at once, and the application's state is not theirs ----------------
+
+    def scope(self, operation: Operation, arguments: dict[str, Any]) -> Scope:
+        """Return what a job changes: the machines of one request."""
+        number = self.application.id
+        if operation.name == "create_machines":
+            return Scope(f"machines {arguments['key'][:64]} of {number}", number, same=True)
+        wanted = "-".join(str(machine) for machine in sorted(arguments["machines"]))
+        return Scope(f"removal of {wanted[:180]} of {number}", number, same=True)
+
+    def permit(self, operation: Operation, scope: Scope) -> None:
+        """Permit in any state."""
+
+    def begin(self, operation: Operation, scope: Scope) -> str | None:
+        """Enter no state."""
+        return None
+
+    def end(
+        self,
+        operation: Operation,
+        scope: Scope,
+        before: str | None,
+        state: JobState,
+        reason: str,
+    ) -> None:
+        """Leave no state."""

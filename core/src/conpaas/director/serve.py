@@ -1,0 +1,136 @@
+"""The director's processes: one front, one web server, one worker, under one supervisor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket as sockets
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from conpaas.certificates import Authority
+from conpaas.director.config import DirectorConfig
+from conpaas.director.director import Director
+from conpaas.director.make import make_director, own_files, renew_certificate
+from conpaas.director.queue import HueyQueue
+from conpaas.director.server import make_app
+from conpaas.director.sweep import Sweep
+from conpaas.front import ClientCertificates, Front
+from conpaas.serving import log_to_stderr, serve
+from conpaas.supervisor.s6 import Supervisor
+from conpaas.transport import Peers
+
+REVOKED_EVERY = 10.0  #: seconds between looks at what has been revoked
+SWEEP_EVERY = 15.0  #: seconds between rounds of the sweeper
+RENEW_EVERY = 6 * 3600.0  #: seconds between looks at the director's own certificate
+logger = logging.getLogger(__name__)
+
+
+def supervisor(config: DirectorConfig) -> Supervisor:
+    """Return the supervisor of the director's processes."""
+    return Supervisor(config.data / "service", config.data / "log")
+
+
+def define_processes(config: DirectorConfig, config_path: Path) -> None:
+    """Tell the supervisor what to run."""
+    config.run.mkdir(parents=True, exist_ok=True)
+    identity = own_files(config)
+    front = Front(config.data / "front")
+    front.configure(
+        listen=[_address(text) for text in config.director.listen],
+        upstream=config.run / "director.sock",
+        certificate=identity.certificate,
+        key=identity.key,
+        ca=identity.ca,
+        client_certificates=ClientCertificates.OPTIONAL,
+        user="root" if os.geteuid() == 0 else None,
+    )
+    own = [sys.executable, "-m", "conpaas.director.main", "--config", str(config_path)]
+    keeper = supervisor(config)
+    keeper.define("front", front.command())
+    keeper.define("director", [*own, "web"])
+    keeper.define("worker", [*own, "work"])
+
+
+def serve_web(config: DirectorConfig) -> None:
+    """Answer requests until SIGTERM."""
+    directors: list[Director] = []
+
+    def build() -> object:
+        director, _, _ = make_director(config)
+        directors.append(director)
+        return make_app(director)
+
+    def started(app: object) -> None:
+        director = directors[-1]
+        director.refresh_revoked()
+        repeat("revoked", REVOKED_EVERY, director.refresh_revoked)
+
+    serve(
+        build,  # type: ignore[arg-type]
+        config.run / "director.sock",
+        workers=config.director.workers,
+        threads=config.director.threads,
+        started=started,
+    )
+
+
+def work(config: DirectorConfig) -> None:
+    """Run jobs and look after machines until SIGTERM."""
+    log_to_stderr()
+    director, queue, peers = make_director(config, worker=f"{sockets.gethostname()}")
+    director.jobs.take_up(own=True)
+    sweep = Sweep(director)
+    repeat("sweep", SWEEP_EVERY, lambda: _with_database(director, sweep.round))
+    repeat("take-up", SWEEP_EVERY, lambda: _with_database(director, director.jobs.take_up))
+    repeat("renew", RENEW_EVERY, lambda: _renew(config, director, peers))
+    _consume(queue, config.director.job_workers)
+
+
+def repeat(name: str, every: float, do: Callable[[], None]) -> None:
+    """Do something again and again on a thread; what goes wrong is logged."""
+    pause = threading.Event()
+
+    def run() -> None:
+        while not pause.wait(every):
+            try:
+                do()
+            except Exception:
+                logger.exception("%s failed; it is tried again in %.0f s", name, every)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def _with_database(director: Director, do: Callable[[], None]) -> None:
+    with director.database.connection_context():
+        do()
+
+
+def _renew(config: DirectorConfig, director: Director, peers: Peers) -> None:
+    if renew_certificate(config, Authority.load(config.data / "authority")):
+        logger.info("the director's certificate was renewed")
+        keeper = supervisor(config)
+        keeper.reload("front")
+        peers.reload()
+        keeper.restart("director")
+
+
+def _consume(queue: HueyQueue, workers: int) -> None:
+    # A fifth of a second between looks at most: people wait for these jobs.
+    consumer = queue.huey.create_consumer(
+        workers=workers,
+        worker_type="thread",
+        initial_delay=0.05,
+        backoff=1.1,
+        max_delay=0.2,
+        periodic=False,
+        check_worker_health=True,
+    )
+    consumer.run()
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,103 @@
+"""Compares what is with what should be, and mends the difference."""
+
+from __future__ import annotations
+
+import logging
+
+from conpaas.clouds.base import Cloud, CloudMachine, MachineState
+from conpaas.director.director import Director
+from conpaas.director.machines import Life
+from conpaas.director.models import Application, Machine, User
+from conpaas.director.users import Caller
+from conpaas.errors import ConPaaSError
+from conpaas.state import State
+
+logger = logging.getLogger(__name__)
+
+
+class Sweep:
+    """Goes through all clouds and managers, now and then.
+
+    Args:
+        director: Whose.
+    """
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    def round(self) -> None:
+        """Do everything once; what fails is logged, and tried at the next round."""
+        for cloud in self._director.clouds.values():
+            try:
+                machines = cloud.list_machines()
+                self._remove_unknown(cloud, machines)
+                self._boot_stopped(cloud, machines)
+            except ConPaaSError as error:
+                logger.warning("the cloud %s cannot be swept: %s", cloud.name, error)
+        self._finish_doomed()
+        self._look_at_managers()
+
+    def _remove_unknown(self, cloud: Cloud, machines: list[CloudMachine]) -> None:
+        """Destroy tagged machines that no record wants."""
+        wanted = {
+            row.name
+            for row in Machine.select(Machine.name).where(Machine.state != Life.GONE.value)
+        }
+        now = self._director.clock()
+        for machine in machines:
+            old = now - machine.created > self._director.config.machines.sweep_age
+            if machine.name not in wanted and old:
+                logger.warning("%s on %s is nobody's: destroying it", machine.name, cloud.name)
+                cloud.destroy_machine(machine.id)
+        for volume in cloud.list_volumes():
+            old = now - volume.created > self._director.config.machines.sweep_age
+            if volume.machine is None and old:
+                logger.warning("volume %s on %s is nobody's", volume.name, cloud.name)
+                cloud.destroy_volume(volume.id)
+
+    def _boot_stopped(self, cloud: Cloud, machines: list[CloudMachine]) -> None:
+        """Boot machines that stopped with their host."""
+        running = {
+            row.name
+            for row in Machine.select(Machine.name).where(Machine.state == Life.RUNNING.value)
+        }
+        for machine in machines:
+            if machine.state is MachineState.STOPPED and machine.name in running:
+                logger.warning("%s on %s is stopped: booting it", machine.name, cloud.name)
+                cloud.start_machine(machine.id)
+
+    def _finish_doomed(self) -> None:
+        """Destroy what a cloud kept when it was told to destroy it."""
+        doomed = list(Machine.select().where(Machine.state == Life.DOOMED.value))
+        if not doomed:
+            return
+        try:
+            self._director.room.destroy(doomed)
+        except ConPaaSError as error:
+            logger.warning("machines cannot be destroyed yet: %s", error)
+
+    def _look_at_managers(self) -> None:
+        """Replace managers whose machine is gone."""
+        running = Application.select().where(Application.state == State.RUNNING.value)
+        for application in list(running):
+            machine = self._director.manager_machine(application)
+            try:
+                if machine is None or not self._director.room.is_gone(machine):
+                    continue
+            except ConPaaSError as error:
+                logger.warning("nobody knows whether %s is there: %s", machine.name, error)
+                continue
+            logger.warning("the machine of the manager of application %d is gone", application.id)
+            caller = _owner(application)
+            operation = self._director.declared("application", "replace_manager")
+            try:
+                self._director.jobs.submit(
+                    "application", operation, {"application": application.id}, caller
+                )
+            except ConPaaSError as error:
+                logger.warning("it is not replaced now: %s", error)
+
+
+def _owner(application: Application) -> Caller:
+    user = User.get_by_id(application.user_id)
+    return Caller(user.id, user.username)

@@ -1,0 +1,255 @@
+"""The manager's part of code versions: users upload them, enable them, get them back."""
+
+from __future__ import annotations
+
+import abc
+import datetime as dt
+import functools
+import io
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from conpaas.errors import ConPaaSError, InvalidError
+from conpaas.features.code.agent import CodeAgent
+from conpaas.features.code.archives import BadArchiveError, Contents, Limits, inspect
+from conpaas.features.code.versions import CodeBook, CodeVersion
+from conpaas.manager.base import Node, ServiceManager
+from conpaas.manager.place import ManagerPlace
+from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
+from conpaas.schema import Option
+from conpaas.state import State
+from conpaas.web import pieces_of
+
+A = TypeVar("A", bound=CodeAgent)
+
+CodeVersionId = Annotated[
+    str, "Id of a code version, as list_codes shows it", Option(metavar="code_version")
+]
+Description = Annotated[str, "What is new in it", msgspec.Meta(max_length=200)]
+
+
+@dataclass(frozen=True)
+class CodeInfo:
+    """A row of ``list_codes``; ``current`` is a star for the active version."""
+
+    current: str
+    codeVersionId: str  # noqa: N815 - users know the column by this name
+    filename: str
+    description: str
+    time: str
+
+
+class CodeManager(ServiceManager[A]):
+    """Directs the nodes of a service that runs what its users upload.
+
+    Given to users:
+        ``upload_code``, ``list_codes``, ``enable_code``, ``download_code``, ``delete_code``.
+
+    Must define:
+        ``initial_code()``: the name and the content of the archive that the service begins with.
+        ``put_code(version, nodes)``: make nodes run a version; idempotent, for it is also called
+        for nodes that run it already, and for the old version when the new one fails.
+
+    May override:
+        ``check_code(archive, contents)``, ``check_enable(version)``: raise when an archive, or a
+        change of the version, must be refused.
+
+    Given to you:
+        ``self.active_code``, ``self.send_code(version, nodes)`` (an agent unpacks it and tells
+        where by ``code_path(version)``), ``self.code_archive(version)``.
+    """
+
+    def __init__(self, place: ManagerPlace) -> None:
+        super().__init__(place)
+        self._code_lock = threading.Lock()
+
+    @abc.abstractmethod
+    def initial_code(self) -> tuple[str, bytes]:
+        """Return the name and the content of the archive that a new service has."""
+
+    @abc.abstractmethod
+    def put_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
+        """Make nodes run a version of the code."""
+
+    def check_code(self, archive: Path, contents: Contents) -> None:
+        """Raise when an archive that was uploaded must be refused."""
+
+    def check_enable(self, version: CodeVersion) -> None:
+        """Raise when the running service must not change to this version now."""
+
+    # -- given to users -----------------------------------------------------------------------
+
+    @expose(done="Code version '{codeVersionId}' uploaded.")
+    def upload_code(
+        self,
+        filename: Annotated[Upload, "The archive: tar, tar.gz, tar.bz2, tar.xz or zip"],
+        description: Description = "",
+    ) -> CodeInfo:
+        """Upload a new version of the code; it is not used before it is enabled."""
+        blob = self.blobs.put(filename.stream, self.place.upload_limit)
+        # From here on the blob must not go because another version of the same content goes.
+        with self._code_lock:
+            try:
+                archive = self.blobs.path(blob.digest)
+                contents = inspect(archive, self._limits, filename.filename)
+                self.check_code(archive, contents)
+            except (BadArchiveError, ConPaaSError) as error:
+                if not self._codes.uses(blob.digest):
+                    self.blobs.delete(blob.digest)
+                if isinstance(error, BadArchiveError):
+                    raise InvalidError(f"{filename.filename} is refused: {error}") from error
+                raise
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            version = CodeVersion(
+                self._codes.new_id(), filename.filename, description, now, blob.digest, blob.size
+            )
+            self._codes.add(version)
+        self.log.info("code version %s uploaded (%d bytes)", version.id, version.size)
+        return self._code_info(version)
+
+    @expose(reads=True)
+    def list_codes(self) -> list[CodeInfo]:
+        """List the versions of the code, newest first."""
+        return [self._code_info(version) for version in self._codes.all()]
+
+    @expose(
+        states=(State.INIT, State.STOPPED, State.RUNNING, State.ERROR),
+        meanwhile=State.ADAPTING,
+        resumes=True,
+        done="Code version '{codeVersionId}' enabled.",
+    )
+    def enable_code(self, code_version: CodeVersionId) -> Job[CodeInfo]:
+        """Make a version the active one.
+
+        When the service runs, all its nodes change to it; if that fails, they go back to the
+        version before.  Otherwise it is taken at the next start or repair.
+        """
+        version = self._codes.find(code_version)
+        if not self.place.resuming:
+            if self.state is State.RUNNING:
+                self.check_enable(version)
+            else:
+                self._codes.activate(version)
+        yield Progress(0, f"enabling {version.id}")
+        if version.id != self.active_code.id or self.state is State.ADAPTING:
+            yield from scaled(self._change_to(version), 0, 100)
+        return self._code_info(version)
+
+    @expose(reads=True)
+    def download_code(
+        self,
+        version: Annotated[
+            str | None, "Which version; default: the active one", Option(short="-v")
+        ] = None,
+    ) -> Download:
+        """Download the archive of a version, under its original name."""
+        found = self.active_code if version is None else self._codes.find(version)
+        if not found.digest:
+            _, content = self._initial_code
+            return Download(iter([content]), found.filename, size=len(content))
+        archive = self.blobs.path(found.digest)
+        return Download(pieces_of(archive.open("rb")), found.filename, size=found.size)
+
+    @expose(
+        states=(State.INIT, State.STOPPED, State.RUNNING, State.ERROR),
+        done="Code version '{code_version}' deleted.",
+        confirm="The code version is lost.",
+    )
+    def delete_code(self, code_version: CodeVersionId) -> None:
+        """Delete a version that is not the active one."""
+        with self._code_lock:
+            version = self._codes.find(code_version)
+            self._codes.remove(version)
+            if version.digest and not self._codes.uses(version.digest):
+                self.blobs.delete(version.digest)
+        self.log.info("code version %s deleted", version.id)
+
+    # -- given to the service -----------------------------------------------------------------
+
+    @property
+    def active_code(self) -> CodeVersion:
+        """The version that the nodes run, or will when the service starts."""
+        return self._codes.active
+
+    def code_archive(self, version: CodeVersion) -> Path:
+        """Return where the archive of a version is on this machine."""
+        with self._code_lock:
+            version = self._codes.find(version.id)
+            if not version.digest:
+                _, content = self._initial_code
+                blob = self.blobs.put(io.BytesIO(content), len(content))
+                version = self._codes.note_archive(version, blob.digest, blob.size)
+        return self.blobs.path(version.digest)
+
+    def send_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
+        """Have nodes unpack a version; those that have it already are left alone."""
+        yield Progress(0, f"sending {version.id}")
+        archive = self.code_archive(version)
+        held = self.ask_all(lambda agent: agent.list_code(), nodes)
+        lacking = [node for node, ids in zip(nodes, held, strict=True) if version.id not in ids]
+        size = archive.stat().st_size
+
+        def send(agent: A) -> bool:
+            with archive.open("rb") as stream:
+                return agent.update_code(
+                    version=version.id,
+                    archive=Upload(stream, version.filename, size),
+                    unpacked_limit=self._limits.unpacked,
+                    members_limit=self._limits.members,
+                )
+
+        self.ask_all(send, lacking)
+
+    # -- how it is done -----------------------------------------------------------------------
+
+    def _change_to(self, version: CodeVersion) -> Job[None]:
+        before = self.active_code
+        try:
+            yield from scaled(self.put_code(version, self.nodes), 0, 90)
+        except Exception as error:
+            if before.id != version.id:
+                yield Progress(90, f"going back to {before.id}, because: {error}")
+                yield from scaled(self._go_back(before), 90, 100)
+            raise
+        self._codes.activate(version)
+        self._keep_only(version)
+
+    def _go_back(self, before: CodeVersion) -> Job[None]:
+        try:
+            yield from self.put_code(before, self.nodes)
+        except ConPaaSError as error:
+            # The first failure is what the user must hear of; the next change tries again.
+            self.log.error("going back to code version %s failed: %s", before.id, error)
+        self._keep_only(before)
+
+    def _keep_only(self, version: CodeVersion) -> None:
+        for node, failed in self.ask_each(lambda agent: agent.keep_code(versions=[version.id])):
+            if isinstance(failed, ConPaaSError):
+                self.log.warning("%s keeps old code: %s", node.id, failed)
+
+    @property
+    def _limits(self) -> Limits:
+        return Limits(unpacked=self.place.unpacked_limit, members=self.place.members_limit)
+
+    @functools.cached_property
+    def _initial_code(self) -> tuple[str, bytes]:
+        return self.initial_code()
+
+    @functools.cached_property
+    def _codes(self) -> CodeBook:
+        filename, _ = self._initial_code
+        return CodeBook(self.store, filename)
+
+    def _code_info(self, version: CodeVersion) -> CodeInfo:
+        return CodeInfo(
+            current="*" if version.id == self.active_code.id else "",
+            codeVersionId=version.id,
+            filename=version.filename,
+            description=version.description,
+            time=version.time,
+        )

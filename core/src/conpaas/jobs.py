@@ -1,0 +1,365 @@
+"""Background work of a manager or an agent: outlives the request, survives the process."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar
+
+from conpaas.errors import BusyError, ConPaaSError, NotFoundError
+from conpaas.records import Records
+from conpaas.rpc import (
+    Job,
+    JobReport,
+    JobState,
+    Operation,
+    Progress,
+    Upload,
+    arguments_from_json,
+)
+from conpaas.schema import to_json
+
+T = TypeVar("T")
+KEPT = 200  #: how many ended jobs are remembered
+CANCEL_PATIENCE = 30.0  #: seconds that a preempting operation waits for the one it cancels
+logger = logging.getLogger(__name__)
+
+
+class Target(Protocol):
+    """What jobs change, at most one at a time."""
+
+    name: str
+
+    def declared(self, operation: str) -> Operation:
+        """Return the declaration of an operation.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+
+    def make(self, operation: Operation, arguments: dict[str, Any]) -> Any:
+        """Call the operation's method with checked arguments; a job is made, not begun."""
+
+    def permit(self, operation: Operation) -> None:
+        """Raise WrongStateError when the present state does not allow the operation."""
+
+    def begin(self, operation: Operation) -> str | None:
+        """Enter the state that the operation declares; return the one before."""
+
+    def end(self, operation: Operation, before: str | None, state: JobState, reason: str) -> None:
+        """Enter the state that follows from how the job ended."""
+
+
+@dataclass
+class _Running:
+    number: int
+    target: Target
+    operation: Operation
+    before: str | None
+    resuming: bool
+    cancelled: threading.Event
+    ended: threading.Event
+
+
+_present: contextvars.ContextVar[_Running | None] = contextvars.ContextVar("job", default=None)
+
+
+class JobRunner:
+    """Runs jobs on threads of this process and keeps their record.
+
+    Args:
+        records: Where the ``job`` table is.
+        clock: Seconds since 1970.
+        changed: Called after each end of a job (the manager hands its state over).
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        clock: Callable[[], float] = time.time,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._records = records
+        self._clock = clock
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._running: dict[str, _Running] = {}
+
+    def submit(
+        self, target: Target, operation: Operation, arguments: dict[str, Any], user: str = ""
+    ) -> int:
+        """Run a job to its first step here, so that its checks answer the caller; then go on.
+
+        Args:
+            target: What the job changes.
+            operation: Which it is.
+            arguments: Checked.
+            user: Who asked, for the record.
+
+        Returns:
+            The job's number.
+
+        Raises:
+            BusyError: Another job is changing the target.
+            WrongStateError: The target's state does not allow it.
+        """
+        with self._reserved(target, operation) as running:
+            target.permit(operation)
+            first, job = _first_step(target.make(operation, arguments))
+            with self._records.transaction():
+                running.before = target.begin(operation)
+                running.number = self._records.insert(
+                    "INSERT INTO job (target, operation, arguments, user, state, before, "
+                    "percent, message, created) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?)",
+                    target.name,
+                    operation.name,
+                    json.dumps(_recordable(arguments)),
+                    user,
+                    running.before,
+                    first.percent,
+                    first.message,
+                    self._clock(),
+                )
+                self._forget_old()
+        self._launch(running, job)
+        return running.number
+
+    def recover(self, find: Callable[[str], Target | None]) -> None:
+        """Take up the jobs that the death of the process cut off.
+
+        Those that resume are run again from the top; the others are recorded as interrupted.
+        """
+        for row in self._records.execute("SELECT * FROM job WHERE state = 'running' ORDER BY id"):
+            target = find(row["target"])
+            if target is None:
+                self._close(row["id"], JobState.INTERRUPTED, "what it worked on is gone")
+                continue
+            running = _Running(
+                row["id"], target, target.declared(row["operation"]), row["before"], True,
+                threading.Event(), threading.Event(),
+            )  # fmt: skip
+            if running.operation.resumes:
+                logger.warning("job %d (%s) is taken up again", row["id"], row["operation"])
+                given = arguments_from_json(running.operation, json.loads(row["arguments"]))
+                self._running[target.name] = running
+                self._launch(running, target.make(running.operation, given))
+            else:
+                self._end(
+                    running, JobState.INTERRUPTED,
+                    error=ConPaaSError("it was interrupted by a restart; please try again"),
+                )  # fmt: skip
+
+    def report(self, number: int) -> JobReport:
+        """Return a job's present report.
+
+        Raises:
+            NotFoundError: There is no such job (any more).
+        """
+        rows = self._records.execute("SELECT * FROM job WHERE id = ?", number)
+        if not rows:
+            raise NotFoundError(f"there is no job {number} here")
+        return _report(rows[0])
+
+    def latest(self, count: int = 50) -> list[JobReport]:
+        """Return the latest jobs, newest first."""
+        rows = self._records.execute("SELECT * FROM job ORDER BY id DESC LIMIT ?", count)
+        return [_report(row) for row in rows]
+
+    def busy(self, target: str) -> bool:
+        """Whether a job is changing the target of that name."""
+        return target in self._running
+
+    # -- one at a time ------------------------------------------------------------------------
+
+    def _reserved(self, target: Target, operation: Operation) -> _Reservation:
+        with self._lock:
+            present = self._running.get(target.name)
+            if present is None:
+                running = _Running(
+                    0, target, operation, None, False, threading.Event(), threading.Event()
+                )
+                self._running[target.name] = running
+                return _Reservation(self, running)
+        if not operation.preempts or present.operation.preempts:
+            raise BusyError(
+                f"{present.operation.name} (job {present.number}) is still at work on "
+                f"{target.name}: wait for it",
+                detail={"job": present.number},
+            )
+        present.cancelled.set()
+        if not present.ended.wait(CANCEL_PATIENCE):
+            raise BusyError(
+                f"{present.operation.name} (job {present.number}) has been told to stop and has "
+                "not yet: try again in a moment",
+                detail={"job": present.number},
+            )
+        return self._reserved(target, operation)
+
+    def _release(self, running: _Running) -> None:
+        with self._lock:
+            if self._running.get(running.target.name) is running:
+                del self._running[running.target.name]
+        running.ended.set()
+
+    # -- the life of a job --------------------------------------------------------------------
+
+    def _launch(self, running: _Running, job: Job[Any]) -> None:
+        threading.Thread(
+            target=self._run, args=(running, job), name=f"job-{running.number}", daemon=True
+        ).start()
+
+    def _run(self, running: _Running, job: Job[Any]) -> None:
+        _present.set(running)
+        try:
+            while True:
+                step = next(job)
+                self._records.execute(
+                    "UPDATE job SET percent = ?, message = ? "
+                    "WHERE id = ? AND (percent != ?1 OR message != ?2)",
+                    step.percent,
+                    step.message,
+                    running.number,
+                )
+                if running.cancelled.is_set():
+                    job.close()
+                    self._end(running, JobState.CANCELLED, error=BusyError("it was cancelled"))
+                    return
+        except StopIteration as stop:
+            self._end(running, JobState.DONE, result=stop.value)
+        except ConPaaSError as error:
+            logger.warning("job %d (%s) failed: %s", running.number, running.operation.name, error)
+            self._end(running, JobState.FAILED, error=error)
+        except Exception as error:
+            logger.exception("job %d (%s) broke", running.number, running.operation.name)
+            self._end(
+                running,
+                JobState.FAILED,
+                error=ConPaaSError(f"internal error: {type(error).__name__}: {error}"),
+            )
+        finally:
+            self._release(running)
+
+    def _end(
+        self,
+        running: _Running,
+        state: JobState,
+        result: Any = None,
+        error: ConPaaSError | None = None,
+    ) -> None:
+        with self._records.transaction():
+            reason = str(error) if error else ""
+            self._close(running.number, state, reason, to_json(result), error)
+            running.target.end(running.operation, running.before, state, reason)
+        self._changed()
+
+    def _close(
+        self,
+        number: int,
+        state: JobState,
+        reason: str,
+        result: Any = None,
+        error: ConPaaSError | None = None,
+    ) -> None:
+        self._records.execute(
+            "UPDATE job SET state = ?, result = ?, error = ?, finished = ?, "
+            "percent = CASE WHEN ?1 = 'done' THEN 100 ELSE percent END, "
+            "message = CASE WHEN ?5 = '' THEN message ELSE ?5 END WHERE id = ?6",
+            state.value,
+            json.dumps(result),
+            json.dumps(error.to_json()) if error else None,
+            self._clock(),
+            reason,
+            number,
+        )
+
+    def _forget_old(self) -> None:
+        self._records.execute(
+            "DELETE FROM job WHERE finished IS NOT NULL AND id <= (SELECT MAX(id) FROM job) - ?",
+            KEPT,
+        )
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Return what the present job decided under ``key``, after a crash too.
+
+        Outside a job it is decided anew each time.
+        """
+        running = _present.get()
+        if running is None:
+            return make()
+        rows = self._records.execute("SELECT memo FROM job WHERE id = ?", running.number)
+        memo = json.loads(rows[0]["memo"])
+        if key not in memo:
+            memo[key] = make()
+            self._records.execute(
+                "UPDATE job SET memo = ? WHERE id = ?", json.dumps(memo), running.number
+            )
+        value: T = memo[key]
+        return value
+
+
+class _Reservation:
+    """Keeps other jobs off a target while one is being checked."""
+
+    def __init__(self, runner: JobRunner, running: _Running) -> None:
+        self._runner = runner
+        self._running = running
+
+    def __enter__(self) -> _Running:
+        return self._running
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is not None:
+            self._runner._release(self._running)
+
+
+def _recordable(arguments: dict[str, Any]) -> dict[str, Any]:
+    # A file is gone with its request: a job that takes one cannot resume.
+    return {k: to_json(v) for k, v in arguments.items() if not isinstance(v, Upload)}
+
+
+def _first_step(job: Job[Any]) -> tuple[Progress, Job[Any]]:
+    try:
+        return next(job), job
+    except StopIteration as stop:
+        return Progress(100, ""), _ended(stop.value)
+
+
+def _ended(value: T) -> Job[T]:
+    yield from ()
+    return value
+
+
+def present_number() -> int | None:
+    """Return the number of the job that this thread runs, if it runs one."""
+    running = _present.get()
+    return running.number if running else None
+
+
+def resuming() -> bool:
+    """Whether the job that this thread runs is run again after a crash."""
+    running = _present.get()
+    return running is not None and running.resuming
+
+
+def _report(row: Any) -> JobReport:
+    report = JobReport(
+        id=row["id"],
+        target=row["target"],
+        operation=row["operation"],
+        state=JobState(row["state"]),
+        percent=row["percent"],
+        message=row["message"],
+        user=row["user"],
+        created=row["created"],
+        finished=row["finished"],
+    )
+    if row["result"]:
+        report = replace(report, result=json.loads(row["result"]))
+    if row["error"]:
+        report = replace(report, error=json.loads(row["error"]))
+    return report

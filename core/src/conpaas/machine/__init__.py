@@ -1,0 +1,1 @@
+"""What runs first on every machine: it joins the deployment and starts supervision."""

@@ -1,0 +1,80 @@
+"""The manager's process: ``python -m conpaas.manager``, run by the machine's supervisor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from conpaas import config
+from conpaas.api import ManagerDesk
+from conpaas.certificates import Identity, Role, Verifier
+from conpaas.machine.places import Places
+from conpaas.machine.renew import Renewal
+from conpaas.manager.application import ApplicationManager
+from conpaas.manager.book import STEPS
+from conpaas.manager.config import ManagerConfig
+from conpaas.manager.server import make_app
+from conpaas.manager.watch import Watch
+from conpaas.manager.ways import HttpWays, Ways
+from conpaas.plugins import Plugins
+from conpaas.records import Records
+from conpaas.rpc import stub
+from conpaas.serving import serve
+from conpaas.transport import Peers, TlsFiles
+from conpaas.web import App
+
+
+def main() -> None:
+    """Serve this machine's manager."""
+    places = Places(Path("/"))
+    settings = config.load(ManagerConfig, places.configuration / "manager.toml", os.environ)
+    section = settings.manager
+    files = places.identity
+    verifier = Verifier(files.ca.read_text(), section.deployment)
+    peers = Peers(TlsFiles(files.ca, files.certificate, files.key), expect=Identity(Role.DIRECTOR))
+    ways = HttpWays(peers, section.director_url, section.application)
+
+    def build() -> App:
+        database = places.state / "manager.db"
+        fetch_state(ways, database)
+        manager = ApplicationManager(
+            settings,
+            Plugins.installed(),
+            Records(database, STEPS),
+            ways,
+            places.state,
+            places.supervisor.log_file("manager"),
+        )
+        manager.start()
+        Watch(manager).start()
+        return make_app(manager, verifier)
+
+    serve(
+        build,
+        places.sockets / "manager.sock",
+        started=lambda app: Renewal(
+            places=places, director=section.director_url, peers=peers, verifier=verifier
+        ).start(),
+    )
+
+
+def fetch_state(ways: Ways, database: Path) -> None:
+    """Take over what an earlier manager handed to the director, unless this one has its own."""
+    if database.exists():
+        return
+    desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
+    temporary = database.with_suffix(".new")
+    with temporary.open("wb") as file:
+        for piece in desk.take_over().pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    if temporary.stat().st_size:
+        temporary.replace(database)
+    else:
+        temporary.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

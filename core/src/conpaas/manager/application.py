@@ -1,0 +1,233 @@
+"""The manager of one application: its services, and what the director asks of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from conpaas.api import ManagerDesk
+from conpaas.errors import ConPaaSError, NotFoundError
+from conpaas.jobs import JobRunner
+from conpaas.logs import tail
+from conpaas.manager.blobs import DirectorBlobs
+from conpaas.manager.book import Book
+from conpaas.manager.config import ManagerConfig
+from conpaas.manager.handover import Handover
+from conpaas.manager.host import ServiceHost
+from conpaas.manager.nodes import Node, NodeState
+from conpaas.manager.ways import Ways
+from conpaas.plugins import Plugins
+from conpaas.records import Records
+from conpaas.rpc import (
+    Job,
+    JobState,
+    Operation,
+    Progress,
+    expose,
+    find_operation,
+    operations,
+    scaled,
+    stub,
+)
+from conpaas.state import STARTABLE, State
+
+logger = logging.getLogger(__name__)
+
+Number = Annotated[int, "Number of the service"]
+
+
+class ApplicationManager:
+    """Manages one application.
+
+    Args:
+        config: Of this manager.
+        plugins: The service types, and who is told what happens.
+        records: What the manager must not forget (tables: :data:`conpaas.manager.book.STEPS`).
+        ways: To agents and director.
+        directory: Where files and the services' logs go.
+        log_file: Where this process's own log is.
+    """
+
+    name = "application"
+
+    def __init__(
+        self,
+        config: ManagerConfig,
+        plugins: Plugins,
+        records: Records,
+        ways: Ways,
+        directory: Path,
+        log_file: Path,
+    ) -> None:
+        self.config = config
+        self.plugins = plugins
+        self.ways = ways
+        self.book = Book(records)
+        self.desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
+        self.handover = Handover(self.book, self.desk)
+        self.runner = JobRunner(records, changed=self.handover.soon)
+        self.blobs = DirectorBlobs(directory / "blobs", self.desk)
+        self._logs = directory / "logs"
+        self._log_file = log_file
+        self.services: dict[int, ServiceHost] = {}
+        for number, service_type in self.book.services().items():
+            self._load(number, service_type)
+
+    def start(self) -> None:
+        """Take up where the manager left off, or begin anew."""
+        if not self.config.manager.takes_over:
+            self._begin_anew()
+        self._match_services()
+        self.plugins.hook.conpaas_manager_started(manager=self)
+        for host in self.services.values():
+            host.manager.on_manager_started()
+        self.runner.recover(self.target)
+        self.handover.start()
+        self.handover.soon()
+
+    def target(self, name: str) -> Any:
+        """Return what jobs of that target's name work on, None when it is gone."""
+        if name == self.name:
+            return self
+        return next((host for host in self.services.values() if host.name == name), None)
+
+    def host(self, number: int) -> ServiceHost:
+        """Return a service.
+
+        Raises:
+            NotFoundError: The application has none of that number.
+        """
+        try:
+            return self.services[number]
+        except KeyError:
+            raise NotFoundError(f"the application has no service {number}") from None
+
+    # -- what the director asks ---------------------------------------------------------------
+
+    @expose(hidden=True)
+    def add_service(self, number: Number, service_type: str) -> None:
+        """Take in a service; one that is there already is fine."""
+        self.plugins.service(service_type)
+        self.book.add_service(number, service_type)
+        if number not in self.services:
+            self._load(number, service_type)
+        self.handover.try_now()
+
+    @expose(hidden=True, resumes=True)
+    def remove_service(self, number: Number) -> Job[None]:
+        """Stop a service and forget it with all that belongs to it; none is fine."""
+        yield Progress(0, f"stopping service {number}")
+        if number in self.services:
+            yield from scaled(self._stop_service(self.services[number]), 0, 90)
+            host = self.services.pop(number)
+            host.close()
+            self.book.forget_service(number)
+            host.log_path.unlink(missing_ok=True)
+        self.handover.try_now()
+
+    @expose(hidden=True, resumes=True, preempts=True)
+    def stop_services(self) -> Job[None]:
+        """Stop all services, whatever they are doing, and hand the state over."""
+        yield Progress(0, "stopping the services")
+        hosts = list(self.services.values())
+        for place, host in enumerate(hosts):
+            low, high = 95 * place // len(hosts), 95 * (place + 1) // len(hosts)
+            yield from scaled(self._stop_service(host), low, high)
+        yield Progress(95, "handing the state over")
+        self.handover.now()
+
+    @expose(reads=True, hidden=True)
+    def get_log(self, lines: Annotated[int, "How many lines from its end"] = 1000) -> str:
+        """Return the end of the manager's log."""
+        return tail(self._log_file, lines)
+
+    def _stop_service(self, host: ServiceHost) -> Job[None]:
+        if host.state() in STARTABLE and not self.runner.busy(host.name):
+            return
+        stop = operations(type(host.manager))["stop"]
+        number = self.runner.submit(host, stop, {}, "application")
+        yield from self._watch(number)
+
+    def _watch(self, number: int) -> Job[None]:
+        # A job of this very process: its record is where it tells how it gets on.
+        while not (report := self.runner.report(number)).state.ended:
+            yield Progress(report.percent, f"{report.target}: {report.message}")
+            time.sleep(0.05)
+        if report.state is not JobState.DONE:
+            raise ConPaaSError.from_json(report.error or {"message": report.message})
+
+    # -- what jobs change ---------------------------------------------------------------------
+
+    def declared(self, operation: str) -> Operation:
+        """Return the declaration of an operation of the manager itself."""
+        return find_operation(type(self), operation)
+
+    def make(self, operation: Operation, arguments: dict[str, Any]) -> Any:
+        """Call the method."""
+        return getattr(self, operation.name)(**arguments)
+
+    def permit(self, operation: Operation) -> None:
+        """Permit everything: the director keeps the application's state."""
+
+    def begin(self, operation: Operation) -> str | None:
+        """Enter no state: the director keeps the application's."""
+        return None
+
+    def end(self, operation: Operation, before: str | None, state: JobState, reason: str) -> None:
+        """Leave no state: the director keeps the application's."""
+
+    # -- beginning ----------------------------------------------------------------------------
+
+    def _load(self, number: int, service_type: str) -> None:
+        self.services[number] = ServiceHost(
+            number,
+            self.plugins.service(service_type),
+            self.config,
+            self.book,
+            self.desk,
+            self.ways,
+            self.blobs,
+            self.runner,
+            self.plugins,
+            self._logs,
+            self.handover.soon,
+        )
+
+    def _begin_anew(self) -> None:
+        """Forget what belonged to machines: the application was stopped and all of them went."""
+        with self.book.records.transaction():
+            self.book.records.execute(
+                "UPDATE job SET state = ? WHERE state = 'running'", JobState.INTERRUPTED.value
+            )
+            self.book.forget_nodes(self.book.nodes())
+            for number, state in self.book.states().items():
+                if state not in STARTABLE:
+                    self.book.set_state(number, State.STOPPED, "the application was stopped")
+
+    def _match_services(self) -> None:
+        """Have the services that the director has: it is asked while managers are away."""
+        wanted = {service.sid: service.type for service in self.desk.list_services()}
+        for number in sorted(self.services.keys() - wanted.keys()):
+            self.services.pop(number).close()
+            self.book.forget_service(number)
+        for number in sorted(wanted.keys() - self.services.keys()):
+            self.book.add_service(number, wanted[number])
+            self._load(number, wanted[number])
+
+    # -- watching -----------------------------------------------------------------------------
+
+    def lose(self, node: Node, why: str) -> None:
+        """Note that a node does not answer any more."""
+        host = self.services[self.book.service_of(node)]
+        host.log.warning("node %s (%s) is lost: %s", node.id, node.address, why)
+        self.book.mark([node], NodeState.LOST)
+        self.handover.soon()
+
+    def find_again(self, node: Node) -> None:
+        """Note that a lost node answers again."""
+        host = self.services[self.book.service_of(node)]
+        host.log.info("node %s (%s) answers again", node.id, node.address)
+        self.book.mark([node], NodeState.READY)
+        self.handover.soon()

@@ -1,0 +1,166 @@
+"""What a manager must not forget: its services, their nodes and the changes of their state."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from conpaas.api import Change, MachineInfo
+from conpaas.manager.nodes import Node, NodeState
+from conpaas.records import SHARED_STEPS, Records
+from conpaas.state import State
+
+STEPS = (
+    *SHARED_STEPS,
+    """
+    CREATE TABLE service (
+        number INTEGER PRIMARY KEY, type TEXT NOT NULL, state TEXT NOT NULL
+    );
+    CREATE TABLE change (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        service INTEGER NOT NULL REFERENCES service (number) ON DELETE CASCADE,
+        time REAL NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL
+    );
+    CREATE TABLE node (
+        id TEXT PRIMARY KEY,
+        service INTEGER NOT NULL REFERENCES service (number) ON DELETE CASCADE,
+        role TEXT NOT NULL, address TEXT NOT NULL, cloud TEXT NOT NULL,
+        machine INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL
+    );
+    """,
+)
+
+
+class Book:
+    """The manager's records, in the words of its trade."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+        self.records = records
+        self._clock = clock
+
+    def services(self) -> dict[int, str]:
+        """Return the type of each service, by number."""
+        rows = self.records.execute("SELECT number, type FROM service ORDER BY number")
+        return {row["number"]: row["type"] for row in rows}
+
+    def add_service(self, number: int, service_type: str) -> None:
+        """Note a new service; noting it again is fine."""
+        with self.records.transaction():
+            if number in self.services():
+                return
+            self.records.execute(
+                "INSERT INTO service VALUES (?, ?, ?)", number, service_type, State.INIT.value
+            )
+            self._note(number, State.INIT, "created")
+
+    def forget_service(self, number: int) -> None:
+        """Forget a service with its nodes, history and store."""
+        with self.records.transaction():
+            self.records.execute("DELETE FROM service WHERE number = ?", number)
+            self.records.execute("DELETE FROM store WHERE scope = ?", f"service {number}")
+
+    def states(self) -> dict[int, State]:
+        """Return the state of each service, by number."""
+        rows = self.records.execute("SELECT number, state FROM service ORDER BY number")
+        return {row["number"]: State(row["state"]) for row in rows}
+
+    def set_state(self, number: int, state: State, reason: str) -> None:
+        """Change a service's state and note the change."""
+        with self.records.transaction():
+            self.records.execute(
+                "UPDATE service SET state = ? WHERE number = ?", state.value, number
+            )
+            self._note(number, state, reason)
+
+    def history(self, number: int) -> list[Change]:
+        """Return the changes of a service's state, oldest first."""
+        rows = self.records.execute("SELECT * FROM change WHERE service = ? ORDER BY id", number)
+        return [
+            Change(
+                dt.datetime.fromtimestamp(row["time"], dt.UTC).isoformat(timespec="milliseconds"),
+                row["state"],
+                row["reason"],
+            )
+            for row in rows
+        ]
+
+    def _note(self, number: int, state: State, reason: str) -> None:
+        self.records.execute(
+            "INSERT INTO change (service, time, state, reason) VALUES (?, ?, ?, ?)",
+            number,
+            self._clock(),
+            state.value,
+            reason,
+        )
+
+    # -- nodes --------------------------------------------------------------------------------
+
+    def nodes(self, service: int | None = None, *states: NodeState) -> list[Node]:
+        """Return nodes, oldest first: of one service or all, in these states or any."""
+        wanted = [state.value for state in states or tuple(NodeState)]
+        marks = ", ".join("?" * len(wanted))
+        rows = self.records.execute(
+            f"SELECT * FROM node WHERE state IN ({marks}) AND (? IS NULL OR service = ?) "  # noqa: S608 - only question marks are put in
+            "ORDER BY machine",
+            *wanted,
+            service,
+            service,
+        )
+        return [_node(row) for row in rows]
+
+    def service_of(self, node: Node) -> int:
+        """Return the number of a node's service."""
+        rows = self.records.execute("SELECT service FROM node WHERE id = ?", node.id)
+        return int(rows[0]["service"]) if rows else 0
+
+    def add_nodes(self, service: int, machines: Iterable[MachineInfo]) -> list[Node]:
+        """Note machines as nodes that are joining; noting them again is fine."""
+        with self.records.transaction():
+            numbers = []
+            for machine in machines:
+                numbers.append(machine.id)
+                self.records.execute(
+                    "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    node_id(machine.id),
+                    service,
+                    machine.role,
+                    machine.address or "",
+                    machine.cloud,
+                    machine.id,
+                    NodeState.JOINING.value,
+                    self._clock(),
+                )
+            return [node for node in self.nodes(service) if node.machine in numbers]
+
+    def mark(self, nodes: Iterable[Node], state: NodeState) -> None:
+        """Change the state of nodes."""
+        with self.records.transaction():
+            for node in nodes:
+                self.records.execute(
+                    "UPDATE node SET state = ? WHERE id = ?", state.value, node.id
+                )
+
+    def forget_nodes(self, nodes: Sequence[Node]) -> None:
+        """Forget nodes; those already forgotten are fine."""
+        with self.records.transaction():
+            for node in nodes:
+                self.records.execute("DELETE FROM node WHERE id = ?", node.id)
+
+
+def node_id(machine: int) -> str:
+    """Return the id of the node on a machine, as users type it."""
+    return f"node-{machine}"
+
+
+def _node(row: Any) -> Node:
+    return Node(
+        id=row["id"],
+        role=row["role"],
+        address=row["address"],
+        cloud=row["cloud"],
+        machine=row["machine"],
+        state=NodeState(row["state"]),
+        created=row["created"],
+    )

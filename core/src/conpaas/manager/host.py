@@ -1,0 +1,208 @@
+"""One service on its manager: its place, its states and what its jobs change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from conpaas import jobs
+from conpaas.api import Change, ManagerDesk
+from conpaas.errors import ConPaaSError, WrongStateError
+from conpaas.manager.base import ServiceManager
+from conpaas.manager.book import Book
+from conpaas.manager.config import ManagerConfig
+from conpaas.manager.machines import ServiceMachines
+from conpaas.manager.nodes import Node, NodeState
+from conpaas.manager.place import Blobs, Machines, Nodes
+from conpaas.manager.ways import Ways
+from conpaas.plugins import Plugins
+from conpaas.records import Store
+from conpaas.rpc import JobState, Operation, find_operation, stub
+from conpaas.service import Service
+from conpaas.state import State
+
+T = TypeVar("T")
+
+
+class ServiceHost:
+    """Keeps one service: it is the place of its manager object and the target of its jobs.
+
+    Args:
+        number: Of the service in its application.
+        service: Its type.
+        config: Of the manager.
+        book: The manager's records.
+        desk: The director.
+        ways: To the agents.
+        blobs: Files that survive.
+        runner: Of the manager's jobs.
+        plugins: Who is told of nodes and states.
+        logs: The directory of the services' logs.
+        changed: Called after each change of state.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        service: Service,
+        config: ManagerConfig,
+        book: Book,
+        desk: ManagerDesk,
+        ways: Ways,
+        blobs: Blobs,
+        runner: jobs.JobRunner,
+        plugins: Plugins,
+        logs: Path,
+        changed: Callable[[], None],
+    ) -> None:
+        self.name = f"service {number}"
+        self.number = number
+        self.service = service
+        self.application = config.manager.application
+        self.max_nodes = config.limits.nodes_per_service
+        self.upload_limit = config.limits.upload
+        self.unpacked_limit = config.limits.unpacked
+        self.members_limit = config.limits.members
+        self.blobs: Blobs = blobs
+        self.store: MutableMapping[str, Any] = Store(book.records, self.name)
+        self.log_path = logs / f"service-{number}.log"
+        self.log = _logger(config.manager.application, number, self.log_path)
+        self.nodes: Nodes = HostNodes(number, book)
+        self.machines: Machines = ServiceMachines(
+            number, book, desk, runner, ways, config.watch.boot
+        )
+        self._book = book
+        self._ways = ways
+        self._runner = runner
+        self._plugins = plugins
+        self._changed = changed
+        self.manager: ServiceManager[Any] = service.manager(self)
+
+    # -- the place ----------------------------------------------------------------------------
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the present job is run again after a crash."""
+        return jobs.resuming()
+
+    def state(self) -> State:
+        """Return the service's state."""
+        return self._book.states()[self.number]
+
+    def history(self) -> list[Change]:
+        """Return the changes of state, oldest first."""
+        return self._book.history(self.number)
+
+    def agent(self, node: Node) -> Any:
+        """Return a stub of a node's agent."""
+        return stub(self.service.agent, self._ways.agent(node))
+
+    def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
+        """Make calls concurrently."""
+        return self._ways.at_once(calls)
+
+    def leave(self, choose: Callable[[], list[Node]]) -> list[Node]:
+        """Mark nodes as leaving; after a crash the same job gets the same ones again."""
+        chosen = self._runner.remember("leaving", lambda: [asdict(node) for node in choose()])
+        nodes = [Node(**{**node, "state": NodeState.LEAVING}) for node in chosen]
+        self._book.mark(nodes, NodeState.LEAVING)
+        return nodes
+
+    def tell_added(self, nodes: list[Node]) -> None:
+        """Tell the plugins that nodes have joined."""
+        self.log.info("nodes have joined: %s", _names(nodes))
+        self._plugins.hook.conpaas_nodes_added(service=self.manager, nodes=nodes)
+
+    def tell_removed(self, nodes: list[Node]) -> None:
+        """Tell the plugins that nodes have left."""
+        self.log.info("nodes have left: %s", _names(nodes))
+        self._plugins.hook.conpaas_nodes_removed(service=self.manager, nodes=nodes)
+
+    # -- what jobs change ---------------------------------------------------------------------
+
+    def declared(self, operation: str) -> Operation:
+        """Return the declaration of an operation of the service."""
+        return find_operation(type(self.manager), operation)
+
+    def make(self, operation: Operation, arguments: dict[str, Any]) -> Any:
+        """Call the service manager's method."""
+        return getattr(self.manager, operation.name)(**arguments)
+
+    def permit(self, operation: Operation) -> None:
+        """Refuse what the present state does not allow."""
+        state = self.state()
+        if operation.states and state not in operation.states:
+            wanted = " or ".join(operation.states)
+            raise WrongStateError(
+                f"service {self.number} is {state}; {operation.name} is possible when it is "
+                f"{wanted}",
+                detail={"state": state.value, "allowed": list(operation.states)},
+            )
+
+    def begin(self, operation: Operation) -> str | None:
+        """Enter the state that the operation declares; return the one before."""
+        before = self.state()
+        if operation.meanwhile is not None:
+            self._enter(operation.meanwhile, operation.name)
+        return before.value
+
+    def end(self, operation: Operation, before: str | None, state: JobState, reason: str) -> None:
+        """Enter the state that follows from how the job ended."""
+        if operation.meanwhile is None or self.number not in self._book.states():
+            return
+        after = operation.then if state is JobState.DONE else operation.otherwise
+        if state is JobState.CANCELLED or after is None:
+            after = State(before or State.ERROR)
+        told = f"{operation.name} {state}" + (f": {reason}" if reason else "")
+        self._enter(after, told)
+
+    def _enter(self, state: State, reason: str) -> None:
+        before = self.state()
+        self._book.set_state(self.number, state, reason)
+        self.log.info("%s -> %s (%s)", before, state, reason)
+        self._plugins.hook.conpaas_state_changed(service=self.manager, before=before, after=state)
+        self._changed()
+
+    def close(self) -> None:
+        """Let go of the log."""
+        for handler in list(self.log.handlers):
+            handler.close()
+            self.log.removeHandler(handler)
+
+
+class HostNodes:
+    """The recorded nodes of one service."""
+
+    def __init__(self, number: int, book: Book) -> None:
+        self._number = number
+        self._book = book
+
+    def all(self) -> list[Node]:
+        """Return every node, oldest first."""
+        return self._book.nodes(self._number)
+
+    def ready(self) -> list[Node]:
+        """Return the nodes that serve, oldest first."""
+        return self._book.nodes(self._number, NodeState.READY)
+
+    def lost(self) -> list[Node]:
+        """Return the nodes that do not answer."""
+        return self._book.nodes(self._number, NodeState.LOST)
+
+
+def _logger(application: int, number: int, path: Path) -> logging.Logger:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger(f"conpaas.application.{application}.service.{number}")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.FileHandler(path)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+    return logger
+
+
+def _names(nodes: list[Node]) -> str:
+    return ", ".join(f"{node.id} ({node.address})" for node in nodes)

@@ -1,0 +1,113 @@
+"""Machines for the nodes of one service, by way of the director."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from conpaas.api import ManagerDesk
+from conpaas.errors import AgentError, ConPaaSError
+from conpaas.jobs import JobRunner
+from conpaas.manager.book import Book
+from conpaas.manager.nodes import Node, NodeState
+from conpaas.rpc import Job, Progress, scaled
+
+
+class Asker(Protocol):
+    """Asks nodes whether their agents are there."""
+
+    def check(self, nodes: Sequence[Node]) -> list[ConPaaSError | None]:
+        """Return for each node None when its agent answers, else why not."""
+
+
+class ServiceMachines:
+    """Gets machines for one service and gives them back.
+
+    Args:
+        number: Of the service.
+        book: Where nodes are noted.
+        desk: The director.
+        runner: Remembers what a job has begun.
+        asker: Asks the agents.
+        boot: How long an agent may take to answer, in seconds.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        book: Book,
+        desk: ManagerDesk,
+        runner: JobRunner,
+        asker: Asker,
+        boot: float,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._number = number
+        self._book = book
+        self._desk = desk
+        self._runner = runner
+        self._asker = asker
+        self._boot = boot
+        self._sleep = sleep
+        self._clock = clock
+
+    def provide(self, roles: Sequence[str], cloud: str | None) -> Job[list[Node]]:
+        """Get a machine for each role and wait until its agent answers."""
+        if not roles:
+            return []
+        # Random, not the job's number: a manager that takes over may count from an older one.
+        key = self._runner.remember("machines", lambda: secrets.token_hex(8))
+        nodes: list[Node] = []
+        try:
+            created = self._desk.create_machines(
+                service=self._number, roles=tuple(roles), key=key, cloud=cloud
+            )
+            machines = yield from scaled(created, 0, 80)
+            nodes = self._book.add_nodes(self._number, machines)
+            yield from scaled(self._wait(nodes), 80, 100)
+        except ConPaaSError as error:
+            yield Progress(99, f"giving the machines back, because: {error}")
+            yield from scaled(self.release(nodes), 99, 100)
+            raise
+        self._book.mark(nodes, NodeState.READY)
+        return [replace(node, state=NodeState.READY) for node in nodes]
+
+    def release(self, nodes: Sequence[Node]) -> Job[None]:
+        """Give the machines of these nodes back and forget the nodes."""
+        if nodes:
+            yield from self._remove([node.machine for node in nodes])
+            self._book.forget_nodes(nodes)
+
+    def release_all(self) -> Job[None]:
+        """Give back every machine that the director knows of for this service."""
+        yield from self._remove([m.id for m in self._desk.list_machines(service=self._number)])
+        self._book.forget_nodes(self._book.nodes(self._number))
+
+    def tidy(self) -> Job[None]:
+        """Give back machines of this service that are no node's."""
+        known = {node.machine for node in self._book.nodes(self._number)}
+        machines = self._desk.list_machines(service=self._number)
+        yield from self._remove([m.id for m in machines if m.id not in known])
+
+    def _remove(self, numbers: Sequence[int]) -> Job[None]:
+        if numbers:
+            yield from self._desk.remove_machines(machines=tuple(numbers))
+
+    def _wait(self, nodes: Sequence[Node]) -> Job[None]:
+        until = self._clock() + self._boot
+        waiting = list(nodes)
+        while waiting:
+            answers = self._asker.check(waiting)
+            silent = [(n, a) for n, a in zip(waiting, answers, strict=True) if a is not None]
+            waiting = [node for node, _ in silent]
+            there = len(nodes) - len(waiting)
+            yield Progress(100 * there // len(nodes), f"{there} of {len(nodes)} agents answer")
+            if waiting and self._clock() > until:
+                told = "; ".join(f"{node.id} ({node.address}): {why}" for node, why in silent)
+                raise AgentError(f"after {self._boot:.0f} s these do not answer: {told}")
+            if waiting:
+                self._sleep(0.05)

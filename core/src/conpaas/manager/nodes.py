@@ -1,0 +1,45 @@
+"""The nodes of a service, as its manager knows them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class NodeState(enum.StrEnum):
+    """Where a node is in its life."""
+
+    JOINING = "joining"  #: its machine is there, its agent has not answered yet
+    READY = "ready"
+    LOST = "lost"  #: it does not answer any more
+    LEAVING = "leaving"  #: it is being drained; its machine goes next
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a service.
+
+    ``id`` is what users type (``agent_id``); ``machine`` is the director's number of the machine.
+    ``created`` is in seconds since 1970, UTC.
+    """
+
+    id: str
+    role: str
+    address: str
+    cloud: str
+    machine: int
+    state: NodeState = NodeState.READY
+    created: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """A row of ``list_nodes``."""
+
+    aid: int
+    sid: int
+    role: str
+    ip: str
+    agent_id: str
+    cloud: str
+    state: str

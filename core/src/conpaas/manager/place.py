@@ -1,0 +1,119 @@
+"""What a service manager is given: where it runs, and the tools that work for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+from conpaas.api import Change
+from conpaas.errors import ConPaaSError
+from conpaas.manager.nodes import Node
+from conpaas.rpc import Job
+from conpaas.service import Service
+from conpaas.state import State
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored file: its SHA-256 in hex, which is also its name, and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+class Blobs(Protocol):
+    """Files that survive the manager's machine: kept here and at the director."""
+
+    def put(self, stream: IO[bytes], limit: int) -> Blob:
+        """Store what ``stream`` holds; when this returns, the director has it too.
+
+        Raises:
+            TooLargeError: It has more than ``limit`` bytes; nothing is kept.
+        """
+
+    def path(self, digest: str) -> Path:
+        """Return where the file is on this machine, fetched from the director if need be."""
+
+    def delete(self, digest: str) -> None:
+        """Forget a file, here and at the director; one that is gone is fine."""
+
+
+class Machines(Protocol):
+    """Machines for the nodes of one service, by way of the director."""
+
+    def provide(self, roles: Sequence[str], cloud: str | None) -> Job[list[Node]]:
+        """Get a machine for each role and wait until its agent answers.
+
+        Run again by the same job after a crash, it returns the same nodes.  When one fails, all
+        of them are given back before the error is raised.
+        """
+
+    def release(self, nodes: Sequence[Node]) -> Job[None]:
+        """Give the machines of these nodes back and forget the nodes."""
+
+    def release_all(self) -> Job[None]:
+        """Give back every machine that the director knows of for this service."""
+
+    def tidy(self) -> Job[None]:
+        """Give back machines of this service that are no node's."""
+
+
+class Nodes(Protocol):
+    """The recorded nodes of one service."""
+
+    def all(self) -> list[Node]:
+        """Return every node, oldest first."""
+
+    def ready(self) -> list[Node]:
+        """Return the nodes that serve, oldest first."""
+
+    def lost(self) -> list[Node]:
+        """Return the nodes that do not answer."""
+
+
+class ManagerPlace(Protocol):
+    """Where a :class:`~conpaas.manager.base.ServiceManager` lives."""
+
+    service: Service
+    number: int  #: of the service in its application
+    application: int
+    store: MutableMapping[str, Any]
+    blobs: Blobs
+    machines: Machines
+    nodes: Nodes
+    log: logging.Logger
+    log_path: Path
+    max_nodes: int
+    upload_limit: int  #: bytes
+    unpacked_limit: int  #: bytes of an archive's contents
+    members_limit: int  #: files and directories in an archive
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the present job is run again after a crash."""
+
+    def state(self) -> State:
+        """Return the service's state."""
+
+    def history(self) -> list[Change]:
+        """Return the changes of state, oldest first."""
+
+    def agent(self, node: Node) -> Any:
+        """Return a stub of a node's agent."""
+
+    def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
+        """Make calls concurrently; return their results or errors in order."""
+
+    def leave(self, choose: Callable[[], list[Node]]) -> list[Node]:
+        """Mark nodes as leaving; after a crash the same job gets the same ones again."""
+
+    def tell_added(self, nodes: list[Node]) -> None:
+        """Tell the plugins that nodes have joined."""
+
+    def tell_removed(self, nodes: list[Node]) -> None:
+        """Tell the plugins that nodes have left."""

@@ -1,0 +1,90 @@
+"""Watches the nodes: notices those that are lost, and has them replaced where the role says so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from conpaas.errors import BusyError, ConPaaSError, WrongStateError
+from conpaas.manager.application import ApplicationManager
+from conpaas.manager.host import ServiceHost
+from conpaas.manager.nodes import Node, NodeState
+from conpaas.rpc import operations
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Asks every node now and then whether it is there.
+
+    Args:
+        manager: Whose nodes.
+        clock: Seconds, rising.
+    """
+
+    def __init__(
+        self, manager: ApplicationManager, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._manager = manager
+        self._clock = clock
+        self._silent_since: dict[str, float] = {}
+        self._next_try: dict[int, float] = {}
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin to watch, on a thread."""
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._manager.config.watch.every):
+            try:
+                self.round()
+            except Exception:
+                logger.exception("a round of watching failed")
+
+    def round(self) -> None:
+        """Ask every node once, note who is lost or back, begin replacements."""
+        nodes = self._manager.book.nodes(None, NodeState.READY, NodeState.LOST)
+        answers = self._manager.ways.check(nodes)
+        silent = [(n, a) for n, a in zip(nodes, answers, strict=True) if a is not None]
+        for node in nodes:
+            if all(node is not other for other, _ in silent):
+                self._silent_since.pop(node.id, None)
+                if node.state is NodeState.LOST:
+                    self._manager.find_again(node)
+        gone = self._gone(silent)
+        for node, why in silent:
+            since = self._silent_since.setdefault(node.id, self._clock())
+            late = self._clock() - since >= self._manager.config.watch.lost_after
+            if node.state is NodeState.READY and (late or node.machine in gone):
+                self._manager.lose(node, str(why))
+        for host in list(self._manager.services.values()):
+            self._replace(host)
+
+    def _gone(self, silent: list[tuple[Node, ConPaaSError]]) -> set[int]:
+        """Return the machines that the clouds do not know any more: no need to wait for them."""
+        if not silent:
+            return set()
+        try:
+            there = {machine.id for machine in self._manager.desk.list_machines()}
+        except ConPaaSError as error:
+            logger.warning("the director cannot be asked about machines: %s", error)
+            return set()
+        return {node.machine for node, _ in silent} - there
+
+    def _replace(self, host: ServiceHost) -> None:
+        now = self._clock()
+        if not host.manager.replaceable() or now < self._next_try.get(host.number, now):
+            return
+        self._next_try[host.number] = now + self._manager.config.watch.retry
+        operation = operations(type(host.manager))["replace_lost_nodes"]
+        try:
+            self._manager.runner.submit(host, operation, {}, "watch")
+        except (BusyError, WrongStateError) as error:
+            logger.info("lost nodes of %s are not replaced now: %s", host.name, error)

@@ -1,0 +1,173 @@
+"""Find plugins with stevedore, then hand them to pluggy; nothing else touches either.
+
+A plugin that fails to import, misspells a hook or claims a taken name is left out and told about
+in :attr:`Plugins.broken`; it never stops a process.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pluggy
+from stevedore import ExtensionManager
+
+from conpaas import hookspecs
+from conpaas.clouds.base import Cloud
+from conpaas.errors import NotFoundError, PluginError
+from conpaas.nearest import did_you_mean
+from conpaas.service import Service
+
+#: The entry-point group that plugins register in.
+GROUP = "conpaas.plugins"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plugin that is installed and cannot be used, and why."""
+
+    name: str
+    distribution: str
+    reason: str
+
+
+class Plugins:
+    """The plugins of a process: those given, found to be whole, by name."""
+
+    def __init__(self, **modules: ModuleType | object) -> None:
+        self.broken: list[Broken] = []
+        self._manager = pluggy.PluginManager("conpaas")
+        self._manager.add_hookspecs(hookspecs)
+        self._distributions: dict[str, str] = {}
+        self._services: dict[str, Service] = {}
+        for name, module in sorted(modules.items()):
+            self._add(name, module, "")
+
+    @classmethod
+    def installed(cls, only: Collection[str] | None = None) -> Plugins:
+        """Return the installed plugins and core's own features.
+
+        Args:
+            only: The names of the plugins to load; None loads all.
+        """
+        from conpaas import features
+
+        plugins = cls(**features.modules())
+        found = ExtensionManager(GROUP, on_load_failure_callback=plugins._does_not_load)
+        for extension in sorted(found, key=lambda extension: extension.name):
+            if only is None or extension.name in only:
+                distribution = getattr(extension.entry_point.dist, "name", "")
+                plugins._add(extension.name, extension.plugin, distribution)
+        for name in sorted(set(only or ()) - set(found.names())):
+            if all(broken.name != name for broken in plugins.broken):
+                plugins._leave_out(name, "", "it is asked for in the settings and not installed")
+        return plugins
+
+    @property
+    def hook(self) -> Any:
+        """Calls a hook in every plugin: ``plugins.hook.conpaas_nodes_added(…)``."""
+        return self._manager.hook
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The service types by name, sorted."""
+        return dict(sorted(self._services.items()))
+
+    @functools.cached_property
+    def clouds(self) -> dict[str, type[Cloud]]:
+        """The kinds of cloud by name, sorted; asked for by the director only."""
+        kinds: dict[str, type[Cloud]] = {}
+        for name in sorted(self._distributions):
+            module = self._manager.get_plugin(name)
+            try:
+                for cloud in self._answers(module, "conpaas_cloud", type):
+                    if cloud.kind in kinds:
+                        raise PluginError(f"the kind of cloud {cloud.kind!r} is taken")
+                    kinds[cloud.kind] = cloud
+            except Exception as error:
+                self._leave_out(name, self._distributions[name], _in_words(error))
+        return dict(sorted(kinds.items()))
+
+    def service(self, name: str) -> Service:
+        """Return a service type.
+
+        Raises:
+            NotFoundError: No plugin provides it; tells the nearest, and why it may be missing.
+        """
+        if name in self._services:
+            return self._services[name]
+        for broken in self.broken:
+            if broken.name == name:
+                raise NotFoundError(f"the service type {name!r} is broken: {broken.reason}")
+        raise NotFoundError(
+            f"there is no service type {name[:60]!r}{did_you_mean(name, self._services)}"
+        )
+
+    def listing(self) -> list[tuple[str, str, str]]:
+        """Return (name, distribution, "ok" or why it is broken) of each plugin, sorted."""
+        whole = [(name, dist, "ok") for name, dist in self._distributions.items()]
+        broken = [(b.name, b.distribution, b.reason) for b in self.broken]
+        return sorted(whole + broken)
+
+    def _add(self, name: str, module: Any, distribution: str) -> None:
+        try:
+            self._manager.register(module, name=name)
+            self._check(module)
+            self._claim(name, self._answers(module, "conpaas_service", Service))
+        except Exception as error:
+            self._manager.unregister(name=name)
+            self._leave_out(name, distribution, _in_words(error))
+            return
+        self._distributions[name] = distribution
+
+    def _check(self, module: Any) -> None:
+        # pluggy's check_pending looks at all plugins: with the others checked before, it can
+        # only complain about this one.
+        self._manager.check_pending()
+        for caller in self._manager.get_hookcallers(module) or []:
+            for implementation in caller.get_hookimpls():
+                if implementation.plugin is module and caller.spec is None:
+                    raise PluginError(f"there is no hook {caller.name}")
+
+    def _answers(self, module: Any, hook: str, kind: type) -> list[Any]:
+        others = [plugin for plugin in self._manager.get_plugins() if plugin is not module]
+        answers = self._manager.subset_hook_caller(hook, remove_plugins=others)()
+        for answer in answers:
+            if not isinstance(answer, kind):
+                raise PluginError(f"{hook} must return a {kind.__name__}, not {answer!r}")
+        return list(answers)
+
+    def _claim(self, name: str, services: list[Service]) -> None:
+        for service in services:
+            if service.name != name:
+                raise PluginError(
+                    f"its entry point is called {name!r} and its service type {service.name!r}: "
+                    "they must be the same"
+                )
+            if service.name in self._services:
+                raise PluginError(f"the service type {service.name!r} is taken by another plugin")
+            if not service.roles:
+                raise PluginError(f"the service type {service.name!r} has no roles")
+        self._services |= {service.name: service for service in services}
+
+    def _does_not_load(self, manager: Any, entry_point: Any, error: BaseException) -> None:
+        self._leave_out(entry_point.name, getattr(entry_point.dist, "name", ""), _in_words(error))
+
+    def _leave_out(self, name: str, distribution: str, reason: str) -> None:
+        logger.error("plugin %s is left out: %s", name, reason)
+        self.broken.append(Broken(name, distribution, reason))
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, PluginError):
+        return error.message
+    if isinstance(error, ImportError):
+        return f"it does not import: {error}"
+    if isinstance(error, pluggy.PluginValidationError):
+        return str(error).partition("\n")[2].replace("\n", " ").strip() or str(error)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,165 @@
+"""Values to and from JSON and text, judged by the type hints of the operations.
+
+A hint may be ``Annotated[T, "help text", Check(...), msgspec.Meta(ge=1), Option("-p")]``, in any
+order and any part of it.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import msgspec
+
+from conpaas.errors import InvalidError
+
+MAX_JSON_BYTES = 1 << 20  #: of a request's or an answer's JSON body
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule that a type cannot express.
+
+    ``complaint`` returns what is wrong with a value, in words that follow the parameter's name,
+    or None; ``says`` is the rule as the reference prints it.
+    """
+
+    complaint: Callable[[Any], str | None]
+    says: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """How the command line spells a parameter: a short option, a placeholder, no echo."""
+
+    short: str | None = None
+    metavar: str | None = None
+    secret: bool = False
+    positional: bool | None = None
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A type hint, taken apart."""
+
+    type: Any
+    help: str = ""
+    option: Option = Option()
+    checks: tuple[Check, ...] = ()
+    full: Any = None
+
+    @staticmethod
+    def of(hint: Any) -> Hint:
+        """Take ``hint`` apart."""
+        if get_origin(hint) is not Annotated:
+            return Hint(type=hint, full=hint)
+        bare, *extras = get_args(hint)
+        return Hint(
+            type=bare,
+            help=next((e for e in extras if isinstance(e, str)), ""),
+            option=next((e for e in extras if isinstance(e, Option)), Option()),
+            checks=tuple(e for e in extras if isinstance(e, Check)),
+            full=hint,
+        )
+
+    @property
+    def inner(self) -> Any:
+        """The type without ``| None``."""
+        if get_origin(self.type) in (Union, types.UnionType):
+            arms = [arm for arm in get_args(self.type) if arm is not type(None)]
+            if len(arms) == 1:
+                return Hint.of(arms[0]).type
+        return self.type
+
+
+def from_json(value: Any, hint: Any, name: str) -> Any:
+    """Return ``value``, as JSON brought it, as the type that ``hint`` asks for.
+
+    Raises:
+        InvalidError: It is of another type or against a rule; the text begins with ``name``.
+    """
+    return _convert(value, hint, name, strict=True)
+
+
+def from_text(text: str, hint: Any, name: str) -> Any:
+    """Return ``text``, as a command line or a form brought it, as the type of ``hint``.
+
+    Raises:
+        InvalidError: As :func:`from_json`.
+    """
+    inner = Hint.of(hint).inner
+    if inner in (int, float) and not text.lstrip("+-").replace(".", "", 1).isdigit():
+        raise InvalidError(f"{name}: {text[:40]!r} is not a number")
+    if get_origin(inner) in (dict, list, tuple):
+        return _convert(parse_json(text.encode(), name), hint, name, strict=False)
+    return _convert(text, hint, name, strict=inner is str)
+
+
+def _convert(value: Any, hint: Any, name: str, *, strict: bool) -> Any:
+    parts = Hint.of(hint)
+    if parts.type is Any:
+        return value
+    try:
+        result = msgspec.convert(value, parts.full, strict=strict)
+    except msgspec.ValidationError as error:
+        raise InvalidError(f"{name}: {_in_words(str(error))}") from None
+    if result is not None:
+        for check in parts.checks:
+            if complaint := check.complaint(result):
+                raise InvalidError(f"{name} {complaint}")
+    return result
+
+
+def _in_words(complaint: str) -> str:
+    complaint = complaint.replace("`", "").replace(" - at $", " at ")
+    return complaint[:1].lower() + complaint[1:]
+
+
+def to_json(value: Any) -> Any:
+    """Return ``value`` (dataclasses, enums, dates, tuples, …) as what JSON can hold."""
+    return msgspec.to_builtins(value, str_keys=True)
+
+
+def json_schema(hint: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the JSON schema of a hint, and the schemas of the dataclasses that it names."""
+    if hint is Any:
+        return {}, {}
+    (schema,), components = msgspec.json.schema_components(
+        [hint], ref_template="#/components/schemas/{name}"
+    )
+    return schema, components
+
+
+def parse_json(body: bytes, what: str = "the request's body") -> Any:
+    """Return what JSON text holds, with nothing dropped in silence.
+
+    Raises:
+        InvalidError: It is no JSON, is nested too deeply, says a key twice, or holds a number
+            that is none (NaN, Infinity).
+    """
+    if not body.strip():
+        return {}
+    try:
+        return json.loads(
+            body, object_pairs_hook=lambda pairs: _unique(pairs, what), parse_constant=_no_number
+        )
+    except RecursionError:
+        raise InvalidError(f"{what} is nested too deeply") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InvalidError(f"{what} is not JSON: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise InvalidError(f"{what} says {key[:40]!r} twice")
+        found[key] = value
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is not a number")

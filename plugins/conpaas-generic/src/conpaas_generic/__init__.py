@@ -1,0 +1,1 @@
+"""The ConPaaS service that runs any program, by five scripts of the user."""

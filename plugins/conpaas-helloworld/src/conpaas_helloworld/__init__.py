@@ -1,0 +1,1 @@
+"""The smallest ConPaaS service, the one to copy."""
