@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode
 
 from conpaas.certificates import Identity
 from conpaas.rpc import Download, JobReport, JobStarted, Operation, Upload
 from conpaas.schema import from_json
-from conpaas.transport import Answer, Peers, raise_for_error
+from conpaas.transport import Answer, raise_for_error
+from conpaas.transport.peers import Body, Expectation
 
 UPLOAD_TYPE = "application/octet-stream"
 PIECE_TIMEOUT = 60.0  #: seconds for each piece of a file
+
+
+class Sender(Protocol):
+    """What carries requests: :class:`~conpaas.transport.Peers`, or a stand-in for tests."""
+
+    def request(
+        self,
+        url: str,
+        method: str,
+        path: str,
+        *,
+        expect: Expectation | None = None,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        stream: bool = False,
+    ) -> Answer:
+        """Make a call and return the answer; see :meth:`conpaas.transport.Peers.request`."""
 
 
 class HttpChannel:
@@ -30,7 +49,7 @@ class HttpChannel:
 
     def __init__(
         self,
-        peers: Peers,
+        peers: Sender,
         url: str,
         path: str,
         expect: Identity,

@@ -39,7 +39,7 @@ def serve(
     started: Callable[[WSGIApplication], None] | None = None,
     stopping: Callable[[WSGIApplication], None] | None = None,
     pid_file: Path | None = None,
-    graceful_timeout: float = 8,
+    graceful_timeout: int = 8,
     level: str = "INFO",
 ) -> None:
     """Serve an application until SIGTERM, then exit the process.

@@ -103,6 +103,10 @@ class Director:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
         self._connection.close()
 
     def _answer(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:

@@ -67,6 +67,7 @@ def _described(object_name: str, operation: str, where: str) -> Command:
         operation=operation,
         summary=summary,
         description=rest.strip(),
+        path="",
         of_service=False,
         arguments=[],
         preset={},

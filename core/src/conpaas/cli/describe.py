@@ -9,6 +9,7 @@ import types
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
+from conpaas.api import Services
 from conpaas.cli.shapes import Argument, Command
 from conpaas.rpc import JobReport, Operation, Parameter, PerRole, Upload
 from conpaas.schema import Hint
@@ -54,12 +55,15 @@ def command(
     taken = [flag for argument in arguments for flag in argument["flags"]]
     result, columns, times = _result(operation)
     arguments += _switches(operation, result, taken)
+    # A service type offers what is about services in general by its own name.
+    called = Services.object if service_type else object_name
     rows_of_all_types = service_type and operation.name == "get_types"
     return Command(
         object=object_name,
         operation=operation.name,
         summary=operation.summary,
         description=operation.description,
+        path=f"/{operation.name}" if of_service else f"/{called}/{operation.name}",
         of_service=of_service,
         arguments=arguments,
         preset=preset,

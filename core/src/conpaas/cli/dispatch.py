@@ -33,6 +33,8 @@ def run_words(index: Index, object_name: str, words: list[str]) -> int:
         # Python flushes stdout once more when it ends: that must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        return _tell(_as_failure(error), options)
     return 0
 
 
@@ -129,6 +131,18 @@ def _extra(index: Index, name: str, asked_for: list[str]) -> None:
         from conpaas.cli.help import EXTRAS, overview
 
         print(EXTRAS[asked_for[0]] if asked_for else overview(index))
+
+
+def _as_failure(error: Exception) -> Failure:
+    from conpaas.errors import ConPaaSError
+
+    if isinstance(error, ConPaaSError):
+        told = error.message
+    else:
+        told = f"this is a defect: {type(error).__name__}: {error} (--debug shows where)"
+    failure = Failure(told)
+    failure.__cause__ = error
+    return failure
 
 
 def _tell(failure: Failure, options: dict[str, str]) -> int:

@@ -54,18 +54,21 @@ def run(command: Command, words: list[str], options: dict[str, str]) -> str:
 def path_of(command: Command, arguments: dict[str, Any]) -> str:
     """Return the path of a call, and take from the arguments what it says."""
     if not command["of_service"]:
-        return f"/{command['object']}/{command['operation']}"
+        return command["path"]
     from urllib.parse import quote
 
     application = quote(str(arguments.pop("application")), safe="")
     service = quote(str(arguments.pop("service")), safe="")
-    return f"/applications/{application}/services/{service}/{command['operation']}"
+    return f"/applications/{application}/services/{service}{command['path']}"
 
 
 def _director(options: dict[str, str]) -> Director:
     from conpaas.cli.call import Director
 
-    return Director(config.read(options))
+    settings = config.read(options)
+    if settings.debug:
+        options["debug"] = "true"
+    return Director(settings)
 
 
 def _ask_secrets(command: Command, parsed: Parsed) -> None:

@@ -34,16 +34,18 @@ class Argument(TypedDict):
 class Command(TypedDict):
     """An operation as the command line needs it.
 
-    ``preset`` are arguments that the object's name implies, ``where`` are values that a row must
-    have to be shown, ``nodes`` is the argument that the counts of the roles make up, ``result``
-    is ``rows``, ``record``, ``file`` or ``value``, ``written`` is ``module:class`` of a
-    hand-written command, whose options are ``words``.
+    ``path`` is what is called; of a service, the path below the service's own.  ``preset`` are
+    arguments that the object's name implies, ``where`` are values that a row must have to be
+    shown, ``nodes`` is the argument that the counts of the roles make up, ``result`` is ``rows``,
+    ``record``, ``file`` or ``value``, ``written`` is ``module:class`` of a hand-written command,
+    whose options are ``words``.
     """
 
     object: str
     operation: str
     summary: str
     description: str
+    path: str
     of_service: bool
     arguments: list[Argument]
     preset: dict[str, Any]

@@ -41,6 +41,11 @@ class WrittenApp(App):
             self._director = Director(self.settings)
         return self._director
 
+    def close(self) -> None:
+        """Let the connection to the director go."""
+        if self._director is not None:
+            self._director.close()
+
 
 class WrittenCommand(Command):
     """A hand-written command, which finds the director at ``self.app.director``."""
@@ -76,6 +81,8 @@ def run_written(
         if end.code:
             raise Usage(f"see {full_name} --help") from None
         return
+    finally:
+        app.close()
     if code:
         sys.stdout.flush()
         raise Failure(f"{full_name} ended with {code}")

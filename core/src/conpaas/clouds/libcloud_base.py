@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import abc
-import http.client
 import math
 import threading
-import time
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-import requests
-from libcloud.common.exceptions import BaseHTTPError, RateLimitReachedError
-from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node, NodeDriver, NodeImage, NodeSize, StorageVolume
 from libcloud.compute.types import NodeState
 
@@ -24,7 +19,8 @@ from conpaas.clouds.base import (
     MachineState,
     Size,
 )
-from conpaas.errors import CloudError, ConPaaSError, InvalidError
+from conpaas.clouds.libcloud_calls import Calls
+from conpaas.errors import CloudError, InvalidError
 from conpaas.nearest import did_you_mean
 
 _STATES = {
@@ -37,26 +33,7 @@ _STATES = {
     NodeState.UNKNOWN: MachineState.UNKNOWN,
 }
 
-#: After these nobody knows whether the provider has done what was asked.
-_LOST_ANSWERS = (
-    requests.RequestException,
-    http.client.HTTPException,
-    MalformedResponseError,
-    TimeoutError,
-    ConnectionError,
-)
-
-
-class _Made(Protocol):
-    """What is looked for after a lost answer: a machine or a volume."""
-
-    @property
-    def name(self) -> str:
-        """Its name, unique in the deployment."""
-
-
 T = TypeVar("T")
-M = TypeVar("M", bound=_Made)
 
 
 class LibcloudCloud(Cloud):
@@ -88,6 +65,7 @@ class LibcloudCloud(Cloud):
     def __init__(self, name: str, settings: Any, deployment: str) -> None:
         super().__init__(name, settings, deployment)
         self._local = threading.local()
+        self._calls = Calls(name, self.attempts, self.pause)
 
     @abc.abstractmethod
     def make_driver(self) -> NodeDriver:
@@ -130,7 +108,7 @@ class LibcloudCloud(Cloud):
         image = self.image()
         options = self.machine_options(user_data, {**tags, DEPLOYMENT_TAG: self.deployment})
         try:
-            return self._create(
+            return self._calls.create(
                 f"create the machine {name}",
                 lambda: self._machine(
                     self.driver.create_node(
@@ -186,7 +164,7 @@ class LibcloudCloud(Cloud):
             return earlier
         options = self.volume_options({**tags, DEPLOYMENT_TAG: self.deployment})
         units = max(1, math.ceil(size / self.volume_unit))
-        return self._create(
+        return self._calls.create(
             f"create the volume {name}",
             lambda: self._volume(self.driver.create_volume(units, name, **options)),
             lambda: self._volume_named(name),
@@ -251,37 +229,9 @@ class LibcloudCloud(Cloud):
         Raises:
             CloudError: It refused, or did not answer after some attempts.
         """
-        for attempt in range(self.attempts):
-            try:
-                return function()
-            except Exception as error:
-                last = attempt == self.attempts - 1
-                if last or not (_is_lost(error) or _is_throttled(error)):
-                    raise self._in_words(what, error) from error
-            time.sleep(self.pause * 2**attempt)
-        raise AssertionError("attempts must be 1 or more")
+        return self._calls.repeat(what, function)
 
     # --- helpers
-
-    def _create(self, what: str, create: Callable[[], M], find: Callable[[], M | None]) -> M:
-        for attempt in range(self.attempts):
-            try:
-                return create()
-            except Exception as error:
-                if _is_lost(error):
-                    return self._adopt(what, find, error)
-                if attempt == self.attempts - 1 or not _is_throttled(error):
-                    raise self._in_words(what, error) from error
-            time.sleep(self.pause * 2**attempt)
-        raise AssertionError("attempts must be 1 or more")
-
-    def _adopt(self, what: str, find: Callable[[], M | None], error: Exception) -> M:
-        # Lists lag behind creations on some clouds, so one look is not enough.
-        for attempt in range(self.attempts):
-            if made := find():
-                return made
-            time.sleep(self.pause * 2**attempt)
-        raise self._in_words(what, error) from error
 
     def _remove_failed(self, name: str) -> None:
         # OpenStack, for one, keeps a refused machine in the state ERROR.
@@ -293,14 +243,6 @@ class LibcloudCloud(Cloud):
         for volume in self.list_volumes():
             if volume.machine == machine_id:
                 self.detach_volume(volume.id)
-
-    def _in_words(self, what: str, error: Exception) -> ConPaaSError:
-        if isinstance(error, ConPaaSError):
-            return error
-        words = str(error).strip() or type(error).__name__
-        if isinstance(error, requests.Timeout | TimeoutError):
-            words = f"no answer in time ({words})"
-        return CloudError(f"the cloud {self.name} could not {what}: {words}")
 
     def _nodes(self) -> list[Node]:
         nodes = self.call("list its machines", lambda: self.driver.list_nodes())
@@ -375,13 +317,3 @@ class LibcloudCloud(Cloud):
 def _tags(thing: Node | StorageVolume) -> Mapping[str, str]:
     extra = thing.extra or {}
     return extra.get("tags") or extra.get("metadata") or {}
-
-
-def _is_lost(error: Exception) -> bool:
-    if isinstance(error, BaseHTTPError):
-        return int(error.code or 0) >= 500
-    return isinstance(error, _LOST_ANSWERS)
-
-
-def _is_throttled(error: Exception) -> bool:
-    return isinstance(error, RateLimitReachedError)

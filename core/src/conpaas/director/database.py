@@ -23,7 +23,7 @@ def open_database(url: str, data: Path) -> peewee.Database:
     """
     if not url:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        opened: Any = peewee.SqliteDatabase(
+        opened: Any = _Sqlite(
             data / "director.db",
             pragmas={
                 "journal_mode": "wal",
@@ -46,6 +46,17 @@ def open_database(url: str, data: Path) -> peewee.Database:
         raise InvalidError(f"the database cannot be opened: {error}") from None
     models.database.initialize(opened)
     return opened
+
+
+class _Sqlite(peewee.SqliteDatabase):
+    """SQLite whose transactions take the write lock at once.
+
+    One that begins by reading cannot wait for it later: SQLite would fail it instead.
+    """
+
+    def begin(self, lock_type: str | None = None) -> None:
+        """Begin a transaction."""
+        super().begin(lock_type or "IMMEDIATE")
 
 
 def migrate(database: peewee.Database) -> list[str]:

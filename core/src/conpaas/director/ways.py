@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from conpaas.certificates import Identity, Role
-from conpaas.channel import HttpChannel
+from conpaas.channel import HttpChannel, Sender
 from conpaas.director.models import Machine
 from conpaas.errors import UnreachableError
 from conpaas.manager.server import USER_HEADER
 from conpaas.rpc import Channel
-from conpaas.transport import Answer, Peers, raise_for_error
+from conpaas.transport import Answer, raise_for_error
 from conpaas.transport.peers import Body
 
 MANAGER_PORT = 443
@@ -25,7 +25,7 @@ class HttpManagerWays:
         peers: Keeps the connections.
     """
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Sender) -> None:
         self._peers = peers
 
     def manager(self, machine: Machine, path: str, user: str) -> Channel:

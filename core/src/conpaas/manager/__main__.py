@@ -54,7 +54,7 @@ def main() -> None:
         build,
         places.sockets / "manager.sock",
         started=lambda app: Renewal(
-            places=places, director=section.director_url, peers=peers, verifier=verifier
+            section.director_url, peers, verifier, files, places.supervisor
         ).start(),
     )
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from conpaas.certificates import Identity, Role
-from conpaas.channel import HttpChannel
+from conpaas.channel import HttpChannel, Sender
 from conpaas.errors import ConPaaSError
 from conpaas.manager.nodes import Node
 from conpaas.rpc import Channel
-from conpaas.transport import Peers, fan_out
+from conpaas.transport import fan_out
 
 T = TypeVar("T")
 AGENT_PORT = 5555
@@ -42,7 +42,7 @@ class HttpWays:
         application: Only its agents are talked to.
     """
 
-    def __init__(self, peers: Peers, director_url: str, application: int) -> None:
+    def __init__(self, peers: Sender, director_url: str, application: int) -> None:
         self._peers = peers
         self._director_url = director_url
         self._application = application

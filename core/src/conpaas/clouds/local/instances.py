@@ -6,42 +6,21 @@ import contextlib
 import ipaddress
 import os
 import re
-import select
 import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from conpaas.clouds.local.commands import run
 from conpaas.clouds.local.network import Network, hardware_address
+from conpaas.clouds.local.processes import Process, members, remove_cgroup, send, wait
 from conpaas.clouds.local.store import MachineRecord, Store, write
 from conpaas.errors import CloudError
 
-_CGROUPS = Path("/sys/fs/cgroup")
 _MAX_PROCESSES = 4096
 _START_TIMEOUT = 60.0
 _PERIOD = 100_000
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process for sure: its number, and when it started (a number may be given again)."""
-
-    pid: int
-    started: str
-
-    @property
-    def lives(self) -> bool:
-        """Tell whether it is this very process and not a zombie."""
-        return _started(self.pid) == self.started
-
-    @classmethod
-    def of(cls, pid: int) -> Process | None:
-        """Return a running process by its number."""
-        started = _started(pid)
-        return None if started is None else cls(pid, started)
 
 
 class Instances:
@@ -127,7 +106,7 @@ class Instances:
         init = self.init(machine_id)
         if init is None:
             return
-        _signal([init], signal.SIGTERM, grace)
+        send([init], signal.SIGTERM, grace)
         self.kill(machine_id)
 
     def kill(self, machine_id: str) -> None:
@@ -137,17 +116,18 @@ class Instances:
             CloudError: They do not end.
         """
         first = self.init(machine_id)
-        monitors = _members(f"lxc.monitor.{machine_id}")
-        _signal([first] if first else [], signal.SIGKILL, 5.0)
+        monitors = members(f"lxc.monitor.{machine_id}")
+        send([first] if first else [], signal.SIGKILL, 5.0)
         # The monitor ends by itself after its instance; one that has none any more does not.
-        _wait(monitors, 2.0)
+        wait(monitors, 2.0)
         deadline = time.monotonic() + 10.0
         while left := self._processes(machine_id):
             if time.monotonic() > deadline:
                 raise CloudError(f"processes {[p.pid for p in left]} of {machine_id} do not end")
-            _signal(left, signal.SIGKILL, 1.0)
+            send(left, signal.SIGKILL, 1.0)
         self._init_file(machine_id).unlink(missing_ok=True)
-        _remove_cgroups(machine_id)
+        for name in _cgroups(machine_id):
+            remove_cgroup(name)
 
     def remove(self, machine_id: str) -> None:
         """Take away what the kernel may still keep of an instance that has ended."""
@@ -185,7 +165,7 @@ class Instances:
         return process
 
     def _processes(self, machine_id: str) -> list[Process]:
-        return _members(f"lxc.payload.{machine_id}") + _members(f"lxc.monitor.{machine_id}")
+        return [process for name in _cgroups(machine_id) for process in members(name)]
 
     def _config(self, record: MachineRecord, mounts: Mapping[str, str]) -> str:
         directory, subnet = self._directory(record), self._network.subnet
@@ -229,6 +209,10 @@ def hostname(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].rstrip("-") or "machine"
 
 
+def _cgroups(machine_id: str) -> tuple[str, str]:
+    return f"lxc.payload.{machine_id}", f"lxc.monitor.{machine_id}"
+
+
 def _errors(log: Path) -> str:
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -242,75 +226,3 @@ def _errors(log: Path) -> str:
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)
-
-
-def _started(pid: int) -> str | None:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # After the command, which may hold anything in its brackets: state first, start time 20th.
-    values = stat.rpartition(")")[2].split()
-    return None if values[0] in "ZX" else values[19]
-
-
-def _cgroup_directories(name: str) -> list[Path]:
-    # v1 has a directory in each controller's tree, v2 one in all.
-    return [path for path in (*_CGROUPS.glob(f"*/{name}"), _CGROUPS / name) if path.is_dir()]
-
-
-def _members(name: str) -> list[Process]:
-    pids: set[int] = set()
-    for directory in _cgroup_directories(name):
-        for file in (directory / "cgroup.procs", *directory.glob("**/cgroup.procs")):
-            with contextlib.suppress(OSError):
-                pids.update(int(word) for word in file.read_text().split())
-    return [process for pid in sorted(pids) if pid > 0 and (process := Process.of(pid))]
-
-
-def _signal(processes: list[Process], number: signal.Signals, seconds: float) -> None:
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(process.pid)
-            try:
-                # Asked after the descriptor is open, so that it cannot be another process.
-                if process.lives:
-                    signal.pidfd_send_signal(descriptor, number)
-            finally:
-                os.close(descriptor)
-    _wait(processes, seconds)
-
-
-def _wait(processes: list[Process], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for process in processes:
-        with contextlib.suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(process.pid)
-            try:
-                if process.lives:
-                    poll = select.poll()
-                    poll.register(descriptor, select.POLLIN)
-                    poll.poll(1000 * max(0.0, deadline - time.monotonic()))
-            finally:
-                os.close(descriptor)
-
-
-def _remove_cgroups(machine_id: str) -> None:
-    for name in (f"lxc.payload.{machine_id}", f"lxc.monitor.{machine_id}"):
-        for directory in _cgroup_directories(name):
-            _remove_cgroup(directory)
-
-
-def _remove_cgroup(directory: Path) -> None:
-    inner = sorted((p for p in directory.glob("**/*") if p.is_dir()), reverse=True)
-    for path in (*inner, directory):
-        for _ in range(100):
-            try:
-                path.rmdir()
-            except FileNotFoundError:
-                break
-            except OSError:
-                # The last process is still being buried.
-                time.sleep(0.01)
-            else:
-                break

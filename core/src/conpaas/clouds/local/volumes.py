@@ -15,8 +15,8 @@ from pathlib import Path
 from conpaas.clouds.base import DEPLOYMENT_TAG
 from conpaas.clouds.local import mount
 from conpaas.clouds.local.commands import run
-from conpaas.clouds.local.instances import Process
 from conpaas.clouds.local.loop import loop_device, wait_until_unused
+from conpaas.clouds.local.processes import Process
 from conpaas.clouds.local.store import Store, VolumeRecord
 from conpaas.errors import CloudError
 

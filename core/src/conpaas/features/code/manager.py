@@ -130,14 +130,15 @@ class CodeManager(ServiceManager[A]):
         version before.  Otherwise it is taken at the next start or repair.
         """
         version = self._codes.find(code_version)
-        if not self.place.resuming:
-            if self.state is State.RUNNING:
-                self.check_enable(version)
-            else:
-                self._codes.activate(version)
+        if self.place.resuming:
+            changes = version.id != self.active_code.id
+        elif changes := self.state is State.RUNNING:
+            self.check_enable(version)
+        else:
+            self._codes.activate(version)
         yield Progress(0, f"enabling {version.id}")
-        if version.id != self.active_code.id or self.state is State.ADAPTING:
-            yield from scaled(self._change_to(version), 0, 100)
+        if changes:
+            yield from self._change_to(version)
         return self._code_info(version)
 
     @expose(reads=True)

@@ -19,9 +19,9 @@ _LETTERS = string.ascii_letters + string.digits
 class CodeVersion:
     """One version of the code.
 
-    ``digest`` names the blob that holds its archive, of ``size`` bytes; it is empty for the version
-    that came with the service, until that is needed for the first time.  ``time`` is ISO 8601 in
-    UTC, empty for that version too.
+    ``digest`` names the blob that holds its archive, of ``size`` bytes; it is empty for the
+    version that came with the service, until that is needed for the first time.  ``time`` is ISO
+    8601 in UTC, empty for that version too.
     """
 
     id: str
