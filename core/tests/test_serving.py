@@ -17,26 +17,29 @@ from pathlib import Path
 from conpaas.serving import serve, log_to_stderr
 import logging
 
+def say(*words):  # in one piece, as several processes write to the same file
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 def make_app():
     def app(environ, start_response):
         if environ["PATH_INFO"] == "/slow":
-            print("slow", flush=True)
+            say("slow")
             time.sleep(0.5)
         if environ["PATH_INFO"] == "/endless":
-            print("endless", flush=True)
+            say("endless")
             time.sleep(60)
         if environ["PATH_INFO"] == "/log":
             logging.getLogger("some.where").warning("two\\nlines")
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [str(os.getpid()).encode()]
-    print("made", os.getpid(), flush=True)
+    say("made", os.getpid())
     return app
 
 serve(
     make_app, Path("server.sock"),
     workers=int(sys.argv[1]), threads=4, graceful_timeout=int(sys.argv[2]),
-    started=lambda app: print("started", os.getpid(), callable(app), flush=True),
-    stopping=lambda app: print("stopping", os.getpid(), callable(app), flush=True),
+    started=lambda app: say("started", os.getpid(), callable(app)),
+    stopping=lambda app: say("stopping", os.getpid(), callable(app)),
     pid_file=Path("server.pid"),
 )
 """

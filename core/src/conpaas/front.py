@@ -15,7 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conpaas.errors import ConPaaSError, InvalidError, UnauthenticatedError, UnreachableError
+from conpaas.errors import (
+    ConPaaSError,
+    InvalidError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnreachableError,
+)
 from conpaas.machine import files
 
 CERTIFICATE_HEADER = "X-Client-Certificate"
@@ -142,6 +148,7 @@ def _address(host: str, port: int) -> str:
 #: nginx's own status codes, and what clients get instead: our error, as it stands on the wire.
 _ERRORS: tuple[tuple[str, int, ConPaaSError], ...] = (
     ("400", 400, InvalidError("This is no valid HTTP request.")),
+    ("404", 404, NotFoundError("There is nothing at this address.")),
     ("408", 408, InvalidError("The request did not arrive in time.")),
     ("414 494", 431, InvalidError("The address or the headers of the request are too long.")),
     ("495", 401, UnauthenticatedError("The certificate is refused: $ssl_client_verify.")),
@@ -156,11 +163,12 @@ _ERRORS: tuple[tuple[str, int, ConPaaSError], ...] = (
 
 
 def _error(codes: str, status: int, error: ConPaaSError) -> str:
-    place = f"@error{codes.split()[0]}"
+    # No named location (@...): nginx cannot go to one when the request had no path.
+    place = f"/.conpaas-error/{codes.split()[0]}"
     body = json.dumps({"error": error.to_json()})
     return (
         f"        error_page {codes} = {place};\n"
-        f"        location {place} {{ return {status} '{body}'; }}"
+        f"        location = {place} {{ internal; return {status} '{body}'; }}"
     )
 
 
@@ -206,7 +214,7 @@ http {{
     send_timeout 60s;
     client_max_body_size 0;
     client_header_buffer_size 2k;
-    large_client_header_buffers 4 16k;
+    large_client_header_buffers 8 8k;
 
     # Our own servers keep connections for up to five minutes and must close them first.
     keepalive_timeout 600s;

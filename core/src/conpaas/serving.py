@@ -69,7 +69,7 @@ def serve(
         "timeout": _HEARTBEAT_TIMEOUT,
         "graceful_timeout": graceful_timeout,
         "limit_request_line": 8190,
-        "limit_request_field_size": 16380,
+        "limit_request_field_size": 8190,
         "forwarder_headers": "",
         "control_socket_disable": True,
         "logger_class": _Logger,

@@ -242,7 +242,8 @@ class FakeDirector:
         self.answers = {}
         self.requests: list[Request] = []
         self.peers: list[dict | None] = []
-        self._digest = None
+        #: Paths that answer before they have read what is sent.
+        self.impatient: set[str] = set()
         director = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -290,7 +291,10 @@ class FakeDirector:
     def _serve(self, handler) -> None:
         size = int(handler.headers.get("Content-Length") or 0)
         path = handler.path.removeprefix("/api/v1").partition("?")[0]
-        if size > 1 << 20:
+        if path in self.impatient:
+            handler.close_connection = True
+            body = b""
+        elif size > 1 << 20:
             digest = hashlib.sha256()
             while size:
                 piece = handler.rfile.read(min(size, 1 << 20))

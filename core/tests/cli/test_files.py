@@ -71,7 +71,7 @@ def test_a_refusal_is_heard_although_the_file_is_not_sent_whole(
 ):
     with (tmp_path / "large").open("wb") as file:
         file.truncate(64 << 20)
-    director.refuse_early = True
+    director.impatient.add(UP)
     director.refuse(UP, 413, "too-large", "at most 1 MB is allowed")
     assert cps("cps-bakery", "upload_cake", "1", "1", "large") == 1
     assert capsys.readouterr().err == "ERROR: at most 1 MB is allowed\n"
@@ -160,8 +160,7 @@ def test_a_download_that_is_refused_says_why(cps, configured, director, capsys):
 def test_a_reader_that_leaves_is_no_error(configured, director, installed, site):
     rows = [{"aid": n, "name": "x" * 200} for n in range(20000)]
     director.answers["/application/list"] = rows
-    code = "import sys; sys.argv[0] = 'cps-application'; from conpaas.cli.main import main; main()"
-    command = f"{sys.executable} -c {code!r} list | head -1".replace('"', "'")
+    command = f"{sys.executable} -m conpaas.cli.main application list | head -1"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert ran.stderr == ""
     assert ran.stdout.startswith("  aid name")

@@ -1,6 +1,7 @@
 """Who is called is known, and so is who calls."""
 
 import hashlib
+import io
 import os
 import ssl
 import stat
@@ -62,7 +63,7 @@ def test_a_token_goes_before_a_certificate_and_that_before_a_password(
 
 
 def test_a_password_that_nobody_can_be_asked_for_is_missing(cps, configured, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115 - closed by monkeypatch
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert cps(*LIST, "--username", "ann") == 2
     assert "the password is missing" in capsys.readouterr().err
 

@@ -130,4 +130,4 @@ def test_threads_that_create_the_same_name_get_the_same_machine(cloud):
 
 def test_a_wrong_default_size_is_a_problem():
     cloud = cloud_over(MemoryProvider(MemorySettings(size="smal")))
-    assert cloud.problems() == ["There is no size 'smal'; did you mean 'small'?."]
+    assert cloud.problems() == ["There is no size 'smal'; did you mean 'small'?"]

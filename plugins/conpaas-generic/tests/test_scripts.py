@@ -264,7 +264,6 @@ def test_a_script_outlives_who_started_it(code: Code, tmp_path: Path, eventually
     )
     assert agent.stdout is not None
     assert agent.stdout.readline() == b"started\n"
-    os.killpg(os.getpgid(agent.pid), 0)
     agent.send_signal(signal.SIGKILL)
     agent.wait()
     agent.stdout.close()

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import sys
-from urllib.parse import unquote
+from email.utils import collapse_rfc2231_value
 
 from conpaas.cli.failure import Failure, Unreachable
 from conpaas.cli.progress import Meter
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import http.client
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
 _PIECE = 256 * 1024
 #: Transfers below this size are over before a bar can be read, in bytes.
@@ -82,7 +82,7 @@ def save(response: http.client.HTTPResponse, output: str | None, fallback: str) 
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return output
-    name = output or _offered(response.getheader("Content-Disposition") or "") or fallback
+    name = output or _offered(response) or fallback
     # The director's name is one of the current directory, whatever it begins with.
     scratch = f"{name if output else f'./{name}'}.part-{os.getpid()}"
     try:
@@ -120,17 +120,13 @@ def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
         raise Unreachable(f"the file broke off after {got} of {size} bytes")
 
 
-def _offered(disposition: str) -> str:
-    """Return the file name of a Content-Disposition header, without any directory."""
-    name = ""
-    for part in disposition.split(";")[1:]:
-        key, _, value = part.strip().partition("=")
-        if key.lower() == "filename*":
-            name = unquote(value.rpartition("'")[2])
-            break
-        if key.lower() == "filename":
-            name = value.strip('"')
-    name = name.replace("\\", "/").rpartition("/")[2]
-    name = "".join(c for c in name if c.isprintable())
+def _offered(response: http.client.HTTPResponse) -> str:
+    """Return the file name that the director gives, without any directory."""
+    parameters: Any = response.headers.get_params([], "content-disposition")
+    names = [value for key, value in parameters if key.lower() == "filename"]
+    if not names:
+        return ""
+    # An extended name (filename*=) comes last, and is the better one.
+    name = collapse_rfc2231_value(names[-1]).replace("\\", "/").rpartition("/")[2]
     # A name that begins with a dot could be one that a program obeys, such as .bashrc.
-    return name.lstrip(".")
+    return "".join(c for c in name if c.isprintable()).lstrip(".")

@@ -161,8 +161,8 @@ class MemoryCloud(Cloud):
         known = [size.name for size in _SIZES]
         if self.settings.size in known:
             return []
-        near = did_you_mean(self.settings.size, known).rstrip("?")
-        return [f"There is no size {self.settings.size!r}{near}."]
+        near = did_you_mean(self.settings.size, known)
+        return [f"There is no size {self.settings.size!r}{near}"]
 
     def _machines(self) -> list[CloudMachine]:
         with self.provider.lock:

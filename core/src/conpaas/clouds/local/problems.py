@@ -72,7 +72,7 @@ def _settings(settings: LocalSettings) -> Iterator[str]:
         if not re.fullmatch(r"/[^\s:,]*", path):
             yield f"The {name} {path!r} must be an absolute path without blanks, ':' and ','."
     if settings.size not in settings.sizes:
-        yield f"There is no size {settings.size!r}{did_you_mean(settings.size, settings.sizes)}."
+        yield f"There is no size {settings.size!r}{did_you_mean(settings.size, settings.sizes)}"
 
 
 def _images(settings: LocalSettings) -> Iterator[str]:
@@ -83,7 +83,7 @@ def _images(settings: LocalSettings) -> Iterator[str]:
         yield f"There is no image in {settings.images}: run images/build.py --target local."
     elif settings.image:
         near = did_you_mean(settings.image, names)
-        yield f"There is no image {settings.image!r} in {settings.images}{near}."
+        yield f"There is no image {settings.image!r} in {settings.images}{near}"
 
 
 def _disk(directory: Path) -> Iterator[str]:

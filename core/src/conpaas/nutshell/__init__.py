@@ -1,0 +1,1 @@
+"""ConPaaS in a nutshell: the whole system on one machine."""

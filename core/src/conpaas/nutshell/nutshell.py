@@ -1,0 +1,270 @@
+"""One nutshell: where it is, what belongs to it, and its life from start to destroy."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from conpaas.certificates import Identity, Role
+from conpaas.clouds.local import LocalCloud
+from conpaas.config import render
+from conpaas.director import make, serve, users
+from conpaas.director.config import DirectorConfig
+from conpaas.director.database import open_database
+from conpaas.director.models import User
+from conpaas.errors import InvalidError, UnreachableError
+from conpaas.images.build import DIRECTORY as IMAGES
+from conpaas.images.build import build_local_image
+from conpaas.nutshell.client import Client
+from conpaas.plugins import Plugins
+from conpaas.supervisor.s6 import Supervisor
+from conpaas.transport import Peers, TlsFiles
+
+PORT = 5555
+USERNAME = "test"
+ANSWER_TIMEOUT = 60.0  #: seconds
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a nutshell is; two with different names live side by side."""
+
+    name: str = "nutshell"
+    images: Path = IMAGES
+
+    @property
+    def home(self) -> Path:
+        """Everything of the nutshell, but the images."""
+        return Path("/var/lib/conpaas") / self.name
+
+    @property
+    def config(self) -> Path:
+        """The director's configuration."""
+        return self.home / "director.toml"
+
+    @property
+    def bridge(self) -> str:
+        """The network's bridge: at most 15 characters."""
+        return f"cps-{self.name[:11]}"
+
+    @property
+    def prefix(self) -> str:
+        """What the machines' names begin with."""
+        return f"{self.name[:6]}-"
+
+
+class Nutshell:
+    """A director, its user and a local cloud on this machine.
+
+    Args:
+        places: Where.
+        say: Told what happens, a line at a time.
+    """
+
+    def __init__(self, places: Places, say: Say) -> None:
+        self._places = places
+        self._say = say
+
+    # -- start --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring everything up that is not; safe to repeat.
+
+        Raises:
+            ConPaaSError: Something is in the way; says what to do.
+        """
+        _require_root()
+        image = self._image()
+        self._say("bringing the network up")
+        self._places.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._cloud(image).up()
+        config = self._configure(image)
+        for sentence in make.initialise(config):
+            self._say(sentence)
+        serve.define_processes(config, self._places.config)
+        self._run_processes(config)
+        self._wait_answer(config)
+        password = self._first_user(config)
+        self._client().install(config, self._token(config), make.own_files(config).ca)
+        self._tell(config, password)
+
+    def _image(self) -> str:
+        names = sorted(Plugins.installed().services)
+        self._say(f"looking for a machine image with {', '.join(names) or 'no service types'}")
+        return build_local_image(self._places.images, names, lambda text: self._say(f"  {text}"))
+
+    def _configure(self, image: str) -> DirectorConfig:
+        cloud = self._cloud(image)
+        address = f"{cloud.gateway}:{PORT}"
+        text = render(
+            {
+                "director": {
+                    "name": self._places.name,
+                    "url": f"https://{address}",
+                    "listen": [address],
+                    "data_dir": str(self._places.home / "director"),
+                    "run_dir": str(self._places.home / "run"),
+                    "default_cloud": "local",
+                },
+                "clouds.local": {"driver": "local", **self._cloud_section(image)},
+            }
+        )
+        if not self._places.config.exists() or self._places.config.read_text() != text:
+            self._places.config.write_text(text)
+            self._places.config.chmod(0o600)
+        return make.load_config(self._places.config)
+
+    def _run_processes(self, config: DirectorConfig) -> None:
+        keeper = serve.supervisor(config)
+        if keeper.is_active():
+            # A newer configuration, or newer code.
+            self._say("starting the director anew")
+            keeper.scan()
+            for name in ("front", "director", "worker"):
+                keeper.restart(name)
+            return
+        self._say("starting the director")
+        with (self._places.home / "supervisor.log").open("ab") as log:
+            subprocess.Popen(
+                keeper.run_command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+
+    def _wait_answer(self, config: DirectorConfig) -> None:
+        peers = Peers(TlsFiles(make.own_files(config).ca), expect=Identity(Role.DIRECTOR))
+        until = time.monotonic() + ANSWER_TIMEOUT
+        while True:
+            try:
+                if peers.request(config.director.url, "GET", "/api/v1/version").status == 200:
+                    return
+                problem = "it is not ready"
+            except UnreachableError as error:
+                problem = str(error)
+            if time.monotonic() > until:
+                raise UnreachableError(
+                    f"the director does not answer after {ANSWER_TIMEOUT:.0f} s ({problem}); its "
+                    f"logs are in {config.data / 'log'}"
+                )
+            time.sleep(0.1)
+
+    def _first_user(self, config: DirectorConfig) -> str | None:
+        """Make the first user; return the password, None when there is a user already."""
+        with open_database(config.director.database_url, config.data).connection_context():
+            if User.get_or_none(User.username == USERNAME) is not None:
+                return None
+            password = secrets.token_urlsafe(12)
+            users.add_user(USERNAME, password, admin=True)
+            return password
+
+    def _token(self, config: DirectorConfig) -> str:
+        with open_database(config.director.database_url, config.data).connection_context():
+            return users.new_token(User.get(User.username == USERNAME).id, "nutshell")
+
+    def _tell(self, config: DirectorConfig, password: str | None) -> None:
+        self._say("")
+        self._say(f"ConPaaS runs at {config.director.url}")
+        if password is not None:
+            self._say(f"User '{USERNAME}', password '{password}' (shown this once)")
+        self._say("cps-tools is set up for it. Try next:")
+        self._say("")
+        for command in (
+            'cps-tools application create "First app"',
+            "cps-tools application start 1",
+            "cps-tools service get_types",
+            "cps-tools service add helloworld 1",
+            "cps-tools service start 1 1",
+            "cps-tools helloworld get_helloworld 1 1",
+        ):
+            self._say(f"  {command}")
+
+    # -- status, stop, destroy ----------------------------------------------------------------
+
+    def status(self) -> bool:
+        """Tell what runs; return whether all of it does."""
+        _require_root()
+        if not self._places.config.exists():
+            self._say(f"there is no nutshell {self._places.name!r}: make one with make nutshell")
+            return False
+        config = make.load_config(self._places.config)
+        keeper = serve.supervisor(config)
+        running = {name: keeper.pid(name) for name in keeper.names()} if keeper.is_active() else {}
+        self._say(f"director: {config.director.url}")
+        for name in keeper.names():
+            self._say(
+                f"  {name}: {f'running, pid {running[name]}' if running.get(name) else 'stopped'}"
+            )
+        machines = self._cloud().list_machines()
+        self._say(f"machines: {len(machines)}")
+        for machine in machines:
+            self._say(f"  {machine.name}: {machine.state}, {machine.address}")
+        return bool(running) and all(running.values())
+
+    def stop(self) -> None:
+        """Stop the director and its machines; start brings them back as they were."""
+        _require_root()
+        self._require_there()
+        config = make.load_config(self._places.config)
+        self._stop_processes(config)
+        self._say("stopping the machines")
+        self._cloud().halt()
+        self._say("the nutshell is stopped; cps-nutshell start brings it back as it was")
+
+    def destroy(self, keep_images: bool) -> None:
+        """Destroy the nutshell with all its machines and data."""
+        _require_root()
+        if self._places.config.exists():
+            self._stop_processes(make.load_config(self._places.config))
+        if self._places.home.exists():
+            self._say("destroying the machines and the network")
+            self._cloud().down()
+        self._client().remove()
+        if self._places.home.exists():
+            shutil.rmtree(self._places.home)
+        if not keep_images and self._places.images.exists():
+            self._say("removing the machine images")
+            shutil.rmtree(self._places.images)
+        self._say("nothing of the nutshell is left")
+
+    def _stop_processes(self, config: DirectorConfig) -> None:
+        keeper: Supervisor = serve.supervisor(config)
+        if keeper.is_active():
+            self._say("stopping the director")
+            keeper.shutdown()
+
+    # -- its parts ----------------------------------------------------------------------------
+
+    def _cloud_section(self, image: str) -> dict[str, str]:
+        return {
+            "directory": str(self._places.home / "local"),
+            "images": str(self._places.images),
+            "image": image,
+            "bridge": self._places.bridge,
+            "prefix": self._places.prefix,
+        }
+
+    def _cloud(self, image: str = "") -> LocalCloud:
+        settings = LocalCloud.Settings(**self._cloud_section(image))
+        return LocalCloud("local", settings, self._places.name)
+
+    def _client(self) -> Client:
+        return Client(self._places.home / "client.json", self._say)
+
+    def _require_there(self) -> None:
+        if not self._places.config.exists():
+            raise InvalidError(f"there is no nutshell {self._places.name!r}")
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise InvalidError("a nutshell makes machines and a network: run it as root (sudo)")

@@ -1,0 +1,383 @@
+"""The generic service as its users see it: through director, manager and agents."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from conpaas import features
+from conpaas.errors import AgentError, ConPaaSError, InvalidError, WrongStateError
+from conpaas.plugins import Plugins
+from conpaas.rpc import Upload
+from conpaas.state import State
+from conpaas.testing import Cluster
+from conpaas_generic import plugin
+
+Wait = Callable[..., None]
+NOTES = 'echo "$(basename $0) $*" >> "$HOME/notes"\n'
+NOTE_ALL = dict.fromkeys(("init", "notify", "run", "interrupt", "cleanup"), NOTES)
+
+
+class Generic:
+    """A generic service on a cluster, and short ways to use it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.aid = cluster.application()
+        self.user: Any = cluster.service("generic", self.aid)
+
+    def start(self, **scripts: str) -> None:
+        self.enable(self.upload(**scripts))
+        self.cluster.run(self.user.start())
+
+    def upload(self, **scripts: str) -> str:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            for name, text in (scripts or {"README": "nothing"}).items():
+                info = tarfile.TarInfo(f"{name}.sh")
+                info.size = len(text)
+                archive.addfile(info, io.BytesIO(text.encode()))
+        content = packed.getvalue()
+        upload = Upload(io.BytesIO(content), "code.tar.gz", len(content))
+        return str(self.user.upload_code(filename=upload).codeVersionId)
+
+    def enable(self, version: str) -> None:
+        self.cluster.run(self.user.enable_code(code_version=version))
+
+    def add(self, count: int) -> None:
+        self.cluster.run(self.user.add_nodes(nodes={"count": count}))
+
+    def remove(self, count: int) -> None:
+        self.cluster.run(self.user.remove_nodes(nodes={"count": count}))
+
+    @property
+    def state(self) -> State:
+        return self.cluster.state(self.aid, 1)
+
+    @property
+    def active(self) -> str:
+        return next(code.codeVersionId for code in self.user.list_codes() if code.current == "*")
+
+    @property
+    def agents(self) -> list[Any]:
+        return [host.agent for host in self.cluster.agents(self.aid, 1)]
+
+    def notes(self) -> list[list[str]]:
+        """Return what each node has noted, oldest node first."""
+        paths = [agent.root / "root/notes" for agent in self.agents]
+        return [p.read_text().split("\n")[:-1] if p.exists() else [] for p in paths]
+
+    def statuses(self, script: str) -> list[str]:
+        return [getattr(row, script) for row in self.user.get_script_status()]
+
+    def quiet(self) -> bool:
+        return not any(agent.is_running() for agent in self.agents)
+
+
+@pytest.fixture
+def generic() -> Iterator[Generic]:
+    with Cluster(Plugins(generic=plugin, **features.modules())) as cluster:
+        service = Generic(cluster)
+        yield service
+        for agent in service.agents:
+            agent.scripts.kill()
+
+
+# -- nodes ----------------------------------------------------------------------------------------
+
+
+def test_it_starts_with_a_master_and_grows_by_nodes(generic: Generic) -> None:
+    generic.cluster.run(generic.user.start())
+    generic.add(2)
+    assert [node.role for node in generic.user.list_nodes()] == ["master", "node", "node"]
+    generic.remove(2)
+    assert [node.role for node in generic.user.list_nodes()] == ["master"]
+
+
+def test_the_master_cannot_be_removed_nor_another_added(generic: Generic) -> None:
+    generic.start()
+    for counts in ({"master": 1}, {"count": 1}, {"node": 1}, {}):
+        with pytest.raises(InvalidError, match=r"^Cannot remove the master node\.$"):
+            generic.user.remove_nodes(nodes=counts)
+    with pytest.raises(InvalidError, match="master"):
+        generic.user.add_nodes(nodes={"master": 1})
+    assert generic.state is State.RUNNING
+
+
+def test_every_node_knows_all_others(generic: Generic) -> None:
+    generic.start()
+    for change in (lambda: generic.add(3), lambda: generic.remove(1)):
+        change()
+        nodes = generic.user.list_nodes()
+        for agent in generic.agents:
+            told = json.loads((agent.root / "var/cache/cpsagent/agents.json").read_text())
+            assert told == [{"ip": n.ip, "role": n.role, "id": n.agent_id} for n in nodes]
+
+
+# -- init.sh and notify.sh ------------------------------------------------------------------------
+
+
+def test_init_runs_on_who_is_new_and_notify_on_the_others_once_for_each_change(
+    generic: Generic, eventually: Wait
+) -> None:
+    generic.start(**NOTE_ALL)
+    assert generic.notes() == [["init.sh "]]
+    generic.add(2)
+    eventually(lambda: generic.notes() == [["init.sh ", "notify.sh "], ["init.sh "], ["init.sh "]])
+    generic.add(1)
+    generic.remove(2)
+    eventually(
+        lambda: generic.notes() == [["init.sh "] + ["notify.sh "] * 3, ["init.sh "] + ["notify.sh "] * 2]
+    )  # fmt: skip
+
+
+def test_notify_finds_the_new_list_on_every_node(generic: Generic, eventually: Wait) -> None:
+    generic.start(
+        notify="python3 -c \"import json,os; print(len(json.load(open(os.environ['AGENTS_FILE']))))\""
+    )
+    sizes = []
+    for change in (lambda: generic.add(2), lambda: generic.remove(1)):
+        change()
+        eventually(generic.quiet)
+        sizes.append([agent.get_log("agent.out") for agent in generic.agents])
+    assert sizes == [["3\n", "", ""], ["3\n2\n", "2\n"]]
+
+
+def test_init_runs_once_for_each_version_and_node_however_often_it_is_enabled(
+    generic: Generic,
+) -> None:
+    generic.start(**NOTE_ALL)
+    first, second = generic.active, generic.upload(**NOTE_ALL)
+    for version in (first, second, second, first, second):
+        generic.enable(version)
+        assert generic.active == version
+    assert generic.notes() == [["init.sh ", "init.sh "]]
+
+
+def test_a_failing_init_keeps_the_old_version_and_says_why(
+    generic: Generic, eventually: Wait
+) -> None:
+    generic.start(**NOTE_ALL)
+    generic.add(1)
+    eventually(generic.quiet)
+    old = generic.active
+    bad = generic.upload(init="echo what a pity >&2; [ $MY_ROLE = node ] && exit 9; true")
+    with pytest.raises(AgentError) as failure:
+        generic.enable(bad)
+    assert "node-3" in str(failure.value)
+    assert "node-2" not in str(failure.value)
+    assert "return code 9; the end of agent.err:\nwhat a pity" in str(failure.value)
+    assert (generic.state, generic.active) == (State.RUNNING, old)
+    for agent in generic.agents:
+        assert (agent.root / "var/cache/cpsagent/bin").resolve().name == old
+        assert agent.list_code() == [old]
+    generic.user.run()
+    eventually(lambda: generic.statuses("run") == ["STOPPED (return code 0)"] * 2)
+    assert all(notes.count("init.sh ") == 1 for notes in generic.notes())
+
+
+def test_enabling_again_tries_a_failed_init_again(generic: Generic, tmp_path: Any) -> None:
+    generic.start()
+    version = generic.upload(init=f"{NOTES}[ -e {tmp_path}/network ]")
+    for _ in range(2):
+        with pytest.raises(AgentError, match="return code 1"):
+            generic.enable(version)
+    (tmp_path / "network").touch()
+    generic.enable(version)
+    generic.enable(version)
+    assert generic.notes() == [["init.sh "] * 3]
+
+
+def test_a_failing_init_on_a_new_node_can_be_repaired(generic: Generic, tmp_path: Any) -> None:
+    generic.start(init=f"{NOTES}[ $MY_ROLE = master -o -e {tmp_path}/network ]", notify=NOTES)
+    with pytest.raises(AgentError, match=r"node-3 .*return code 1"):
+        generic.add(1)
+    assert generic.state is State.ERROR
+    with pytest.raises(AgentError, match="return code 1"):
+        generic.cluster.run(generic.user.repair())
+    (tmp_path / "network").touch()
+    generic.cluster.run(generic.user.repair())
+    assert generic.state is State.RUNNING
+    generic.cluster.wait(generic.quiet)
+    assert generic.notes() == [["init.sh ", "notify.sh "], ["init.sh "] * 3]
+
+
+def test_a_service_whose_init_fails_at_the_start_is_mended_by_other_code(
+    generic: Generic,
+) -> None:
+    with pytest.raises(AgentError, match="return code 1"):
+        generic.start(init="exit 1")
+    assert generic.state is State.ERROR
+    good = generic.upload(**NOTE_ALL)
+    generic.enable(good)
+    assert (generic.state, generic.notes()) == (State.ERROR, [[]])
+    generic.cluster.run(generic.user.repair())
+    assert (generic.state, generic.notes()) == (State.RUNNING, [["init.sh "]])
+
+
+def test_code_enabled_while_stopped_is_taken_at_the_next_start(generic: Generic) -> None:
+    generic.start(init="echo one")
+    generic.cluster.run(generic.user.stop())
+    version = generic.upload(init="echo two")
+    generic.enable(version)
+    assert generic.state is State.STOPPED
+    generic.cluster.run(generic.user.start())
+    assert [agent.get_log("agent.out") for agent in generic.agents] == ["two\n"]
+
+
+# -- run, interrupt, cleanup ----------------------------------------------------------------------
+
+
+def test_run_passes_its_parameters_to_all_agents(generic: Generic, eventually: Wait) -> None:
+    generic.start(run='printf "<%s>" "$#" "$@"')
+    generic.add(1)
+    generic.user.run(parameters="a  \"b c\" '$HOME' $(id) * ;")
+    eventually(lambda: generic.statuses("run") == ["STOPPED (return code 0)"] * 2)
+    expected = "<6><a><b c><$HOME><$(id)><*><;>"
+    assert [agent.get_log("agent.out") for agent in generic.agents] == [expected] * 2
+
+
+@pytest.mark.parametrize("parameters", ['"open', "zero \0 byte", "x" * 30_001, "back\\"])
+def test_parameters_that_cannot_be_split_are_refused(generic: Generic, parameters: str) -> None:
+    generic.start()
+    with pytest.raises(InvalidError, match="parameters"):
+        generic.user.run(parameters=parameters)
+
+
+def test_while_a_script_runs_on_one_agent_others_are_refused_on_all(
+    generic: Generic, eventually: Wait
+) -> None:
+    generic.start(run="[ $MY_ROLE = node ] || sleep 600", cleanup=NOTES)
+    generic.add(1)
+    other = generic.upload()
+    with pytest.raises(WrongStateError, match=r"^No scripts are currently running inside agents"):
+        generic.user.interrupt()
+    generic.user.run()
+    eventually(lambda: generic.statuses("run") == ["RUNNING", "STOPPED (return code 0)"])
+    for refused in (
+        generic.user.run,
+        generic.user.cleanup,
+        lambda: generic.user.enable_code(code_version=other),
+    ):
+        with pytest.raises(WrongStateError, match="Scripts are still running inside at least"):
+            refused()
+    assert generic.state is State.RUNNING
+    generic.user.interrupt()
+    eventually(lambda: generic.statuses("run")[0] == "STOPPED (return code 143)")
+    generic.user.cleanup()
+    eventually(lambda: generic.notes() == [["cleanup.sh "], ["cleanup.sh "]])
+    eventually(generic.quiet)
+    generic.enable(other)
+
+
+def test_the_first_interrupt_asks_and_the_second_kills(generic: Generic, eventually: Wait) -> None:
+    stubborn = "trap '' TERM; while :; do sleep 0.1; done"
+    generic.start(run=stubborn, interrupt=f"{NOTES}{stubborn}")
+    generic.add(1)
+    generic.user.run()
+    generic.user.interrupt(parameters="softly please")
+    eventually(lambda: generic.notes() == [["interrupt.sh softly please"]] * 2)
+    assert generic.statuses("run") == generic.statuses("interrupt") == ["RUNNING"] * 2
+    generic.user.interrupt()
+    assert generic.statuses("run") == ["STOPPED (return code 137)"] * 2
+    assert generic.statuses("interrupt") == ["STOPPED (return code 137)"] * 2
+    assert generic.notes() == [["interrupt.sh softly please"]] * 2
+
+
+def test_a_start_that_hangs_in_init_can_be_interrupted(generic: Generic, eventually: Wait) -> None:
+    generic.enable(generic.upload(init="sleep 600"))
+    job = generic.user.start()
+    eventually(lambda: generic.agents and generic.agents[0].is_running())
+    generic.user.interrupt()
+    with pytest.raises(AgentError, match="return code 143"):
+        generic.cluster.run(job)
+
+
+def test_the_output_of_the_scripts_is_among_the_logs(generic: Generic, eventually: Wait) -> None:
+    generic.start(run="echo out; echo err >&2")
+    generic.user.run()
+    eventually(lambda: generic.statuses("run") == ["STOPPED (return code 0)"])
+    (row,) = generic.user.get_script_status()
+    for name in ("out", "err"):
+        log = generic.user.get_agent_log(agent_id=row.agent_id, filename=f"agent.{name}")
+        assert log == f"{name}\n"
+    names = [log.filename for log in generic.user.list_agent_logs(agent_id=row.agent_id)]
+    assert names == ["agent.log", "agent.out", "agent.err"]
+
+
+# -- being rough ----------------------------------------------------------------------------------
+
+
+def waits(go: Any) -> str:
+    return f"{NOTES}until [ -e {go} ]; do sleep 0.01; done"
+
+
+def test_killing_agent_and_manager_during_init_changes_nothing(
+    generic: Generic, tmp_path: Any, eventually: Wait
+) -> None:
+    generic.start(notify=NOTES)
+    generic.add(1)
+    eventually(generic.quiet)
+    version = generic.upload(init=waits(tmp_path / "go"))
+    generic.user.enable_code(code_version=version)
+    eventually(lambda: all(agent.is_running() == ["init"] for agent in generic.agents))
+    for machine in list(generic.cluster.machines.values()):
+        generic.cluster.restart(machine)
+    assert all(agent.is_running() == ["init"] for agent in generic.agents)
+    (tmp_path / "go").touch()
+    eventually(lambda: generic.state is State.RUNNING)
+    assert generic.active == version
+    assert [notes.count("init.sh ") for notes in generic.notes()] == [1, 1]
+
+
+def test_scripts_go_on_while_their_agent_is_killed(
+    generic: Generic, tmp_path: Any, eventually: Wait
+) -> None:
+    generic.start(run=f"{waits(tmp_path / 'go')}; exit 3")
+    generic.user.run()
+    (host,) = generic.cluster.agents(generic.aid, 1)
+    machine = next(m for m in generic.cluster.machines.values() if m.agent is host)
+    generic.cluster.restart(machine)
+    assert generic.statuses("run") == ["RUNNING"]
+    (tmp_path / "go").touch()
+    eventually(lambda: generic.statuses("run") == ["STOPPED (return code 3)"])
+
+
+def test_a_node_that_does_not_answer_is_not_left_out_of_the_statuses(generic: Generic) -> None:
+    generic.start()
+    generic.add(1)
+    machine = generic.cluster.machine(
+        generic.cluster.manager(generic.aid).book.nodes(1)[1].machine
+    )
+    generic.cluster.cut(machine)
+    assert generic.statuses("run") == ["NEVER STARTED", "N/A"]
+    with pytest.raises(ConPaaSError, match="node-3"):
+        generic.user.run()
+    generic.cluster.cut(machine, silent=False)
+
+
+def test_a_lost_node_is_replaced_and_the_others_are_notified_once(
+    generic: Generic, eventually: Wait
+) -> None:
+    generic.start(**NOTE_ALL)
+    generic.add(2)
+    eventually(generic.quiet)
+    manager = generic.cluster.manager(generic.aid)
+    lost = manager.book.nodes(1)[1]
+    generic.cluster.cut(generic.cluster.machine(lost.machine))
+    watch = next(m.watch for m in generic.cluster.machines.values() if m.manager is manager)
+    assert watch is not None
+    watch.round()
+    eventually(lambda: lost.id not in [n.agent_id for n in generic.user.list_nodes()])
+    eventually(lambda: generic.state is State.RUNNING)
+    eventually(generic.quiet)
+    assert generic.notes() == [
+        ["init.sh ", "notify.sh ", "notify.sh "],
+        ["init.sh ", "notify.sh "],
+        ["init.sh "],
+    ]
