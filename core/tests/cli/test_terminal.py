@@ -34,13 +34,17 @@ def terminal(configured, site):
             if not piece:
                 break
             shown += piece
-            if left and shown.decode(errors="replace").rstrip().endswith(left[0][0]):
+            if left and _plain(shown).rstrip().endswith(left[0][0]):
                 os.write(terminal, f"{left.pop(0)[1]}\n".encode())
         os.close(terminal)
         _, status = os.waitpid(child, 0)
-        return os.waitstatus_to_exitcode(status), shown.decode().replace("\r\n", "\n")
+        return os.waitstatus_to_exitcode(status), _plain(shown)
 
     return terminal
+
+
+def _plain(shown):
+    return shown.decode(errors="replace").replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize(

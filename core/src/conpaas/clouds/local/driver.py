@@ -154,7 +154,6 @@ class LocalNodeDriver(NodeDriver):
         with self.store.lock(machine_id):
             self._known(machine_id)
             self.instances.stop(machine_id, ex_grace)
-            self.instances.remove(machine_id)
         return True
 
     def reboot_node(self, node: Node) -> bool:
@@ -271,7 +270,6 @@ class LocalNodeDriver(NodeDriver):
         if record is not None:
             self.store.save_machine(dataclasses.replace(record, phase="destroying"))
         self.instances.kill(machine_id)
-        self.instances.remove(machine_id)
         self.volumes.release(machine_id)
         self.store.remove_machine(machine_id)
         self.store.remove_lock(machine_id)

@@ -62,8 +62,8 @@ class Instances:
         """
         directory = self._directory(record)
         write(directory / "config", self._config(record, mounts))
-        if Path(f"/sys/class/net/{record.id}").exists():
-            run("ip", "link", "delete", record.id)
+        # What a killed monitor left would make lxc take other names.
+        self.remove(record.id)
         log = directory / "lxc.log"
         log.unlink(missing_ok=True)
         # Its own session: a caller's Ctrl-C or kill of its process group is not for instances.
@@ -126,11 +126,12 @@ class Instances:
                 raise CloudError(f"processes {[p.pid for p in left]} of {machine_id} do not end")
             send(left, signal.SIGKILL, 1.0)
         self._init_file(machine_id).unlink(missing_ok=True)
-        for name in _cgroups(machine_id):
-            remove_cgroup(name)
+        self.remove(machine_id)
 
     def remove(self, machine_id: str) -> None:
         """Take away what the kernel may still keep of an instance that has ended."""
+        for name in _cgroups(machine_id):
+            remove_cgroup(name)
         if Path(f"/sys/class/net/{machine_id}").exists():
             # It goes with its name space, which may happen between the two lines.
             with contextlib.suppress(CloudError):

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from conpaas.clouds.local.commands import run
+from conpaas.clouds.local.processes import Process, send
 from conpaas.clouds.local.store import Store
 from conpaas.errors import CloudError, InvalidError
 
@@ -81,6 +82,7 @@ class Network:
             self._store.network = {**self._store.network, "subnet": str(subnet)}
             self._make_bridge(subnet)
             self._make_way_out(subnet)
+            self._take_back_machines()
             # Last, as it is what `is_up` asks for: an interrupted `up` is done again.
             run("ip", "link", "set", self.bridge, "up")
             self._start_resolver()
@@ -88,10 +90,7 @@ class Network:
     def down(self) -> None:
         """Take away everything that `up` made, or what is left of it."""
         with self._store.lock("network"):
-            if (pid := self._resolver()) is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self._pid_file.unlink(missing_ok=True)
+            self._stop_resolver()
             run("nft", "-f", "-", given=f"table ip {self.table}\ndelete table ip {self.table}\n")
             if Path(f"/sys/class/net/{self.bridge}").exists():
                 run("ip", "link", "delete", self.bridge)
@@ -163,7 +162,15 @@ class Network:
         if _IP_FORWARD.read_text().strip() != "1":
             _IP_FORWARD.write_text("1")
 
+    def _take_back_machines(self) -> None:
+        # Those that run while the bridge is made anew have lost it.
+        for machine_id in self._store.machine_ids():
+            if Path(f"/sys/class/net/{machine_id}").exists():
+                run("ip", "link", "set", machine_id, "master", self.bridge)
+
     def _start_resolver(self) -> None:
+        # One that served an earlier bridge of this name still holds the address.
+        self._stop_resolver()
         # Names of no domain and private addresses are answered at once, without the world.
         run(
             "dnsmasq",
@@ -176,6 +183,13 @@ class Network:
             "--bogus-priv",
             f"--pid-file={self._pid_file}",
         )
+
+    def _stop_resolver(self) -> None:
+        pid = self._resolver()
+        process = Process.of(pid) if pid else None
+        if process is not None:
+            send([process], signal.SIGKILL, 5.0)
+        self._pid_file.unlink(missing_ok=True)
 
     def _resolver(self) -> int | None:
         try:

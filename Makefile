@@ -1,0 +1,42 @@
+# Everything that is done with this tree. `make nutshell` and `make test` set up all they need.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+PLUGINS := $(wildcard plugins/*)
+SOURCES := core/src $(wildcard plugins/*/src)
+
+.PHONY: help nutshell test check bench docs constraints clean
+
+help:  ## Show what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
+	$(VENV)/bin/cps-nutshell start
+
+test: $(INSTALLED)  ## Run all tests; those with machines need root
+	$(PYTHON) -m pytest $(TESTS)
+
+check: $(INSTALLED)  ## Lint, check the format and the types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy $(SOURCES)
+
+bench: $(INSTALLED)  ## Measure speed and weight, as ratios against baselines
+	$(PYTHON) tests/bench/run.py
+
+docs: $(INSTALLED)  ## Write the generated parts of the reference
+	$(PYTHON) docs/generate.py
+
+constraints: $(INSTALLED)  ## Note the versions that are installed now
+	$(VENV)/bin/pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' > constraints.txt
+
+clean:  ## Remove what was made here (not a nutshell: cps-nutshell destroy)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): core/pyproject.toml $(wildcard plugins/*/pyproject.toml) constraints.txt packages.sh
+	./packages.sh
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -c constraints.txt -e 'core[dev]' $(patsubst %,-e %,$(PLUGINS))
+	touch $@
