@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages that are missing, and starts none of the servers in them.
+# Usage: packages.sh [PACKAGE ...]   those that run ConPaaS, and the ones named
 set -eu
 
 wanted='lxc mmdebstrap s6 tini nginx-light dnsmasq-base nftables iproute2 e2fsprogs psmisc procps
-python3-venv ca-certificates postgresql'
+python3-venv ca-certificates'
 
 missing=''
-for package in $wanted; do
+for package in $wanted "$@"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
         missing="$missing $package"
 done

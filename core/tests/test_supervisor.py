@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from conpaas.errors import AgentError, InvalidError, NotFoundError, UnreachableError
-from conpaas.supervisor import ProcessSupervisor, Supervisor
+from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.supervisor.s6 import Supervisor
 
 SLEEPER = ["sleep", "1000"]
 

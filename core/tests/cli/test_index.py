@@ -43,23 +43,16 @@ def imported(configured, director, site, cache):
     path = f"{os.path.dirname(os.path.dirname(os.path.dirname(__file__)))}/src:{site}"
     environment = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(cache)}
 
-    def imported(*words):
-        while True:
-            kept = list(cache.rglob("commands-*"))
-            time.sleep(0 if kept else 0.06)
-            ran = subprocess.run(
-                [sys.executable, "-c", PRINT_MODULES, *words],
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=60,
-            )
-            assert (ran.returncode, ran.stderr) == (0, "")
-            if kept:
-                break
-        return ran.stdout.rpartition("loaded:")[2].split()
+    def ran(code, *words):
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
-    return imported
+    while not list(cache.rglob("commands-*")):
+        time.sleep(0.06)
+        ran("from conpaas.cli.index import load; load()")
+    return lambda *words: ran(PRINT_MODULES, *words).rpartition("loaded:")[2].split()
 
 
 @pytest.mark.parametrize(

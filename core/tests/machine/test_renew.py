@@ -13,7 +13,7 @@ from conpaas.certificates import Identity, Role, Verifier, new_key, serial_numbe
 from conpaas.front import Front
 from conpaas.machine.places import IdentityFiles
 from conpaas.machine.renew import Renewal
-from conpaas.supervisor import ProcessSupervisor
+from conpaas.supervisor.process import ProcessSupervisor
 from conpaas.transport import Peers, TlsFiles
 
 AGENT = Identity(Role.AGENT, owner=1, application=2, machine=3)

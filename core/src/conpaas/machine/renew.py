@@ -13,7 +13,7 @@ from typing import Any
 from conpaas.certificates import Identity, Role, Verifier, keys, new_key, signing_request
 from conpaas.errors import AgentError, ConPaaSError
 from conpaas.machine.places import IdentityFiles
-from conpaas.supervisor import BaseSupervisor
+from conpaas.supervisor.base import BaseSupervisor
 from conpaas.transport import Peers, raise_for_error
 
 log = logging.getLogger(__name__)

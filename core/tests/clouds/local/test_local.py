@@ -158,7 +158,7 @@ def limit(machine, controller, old, new):
     raise AssertionError(f"nothing limits {controller}")
 
 
-def test_destroying_everything_leaves_nothing(cloud, inside, traces, base_image):
+def test_destroying_everything_leaves_nothing(cloud, traces, wait):
     machines = [cloud.create_machine(f"m{number}", SLEEP, {}) for number in range(3)]
     volume = cloud.create_volume("data", 16, {})
     cloud.attach_volume(volume.id, machines[0].id)
@@ -167,8 +167,8 @@ def test_destroying_everything_leaves_nothing(cloud, inside, traces, base_image)
     assert found.keys() == traces.kinds.keys() - {"mounts"}
     for machine in machines:
         cloud.destroy_machine(machine.id)
-    left = traces.all()
-    assert left.keys() == {"links", "processes", "tables", "files"}
+    wait(lambda: traces.now().keys() == {"links", "processes", "tables", "files"})
+    left = traces.now()
     assert left["links"] == [cloud.settings.bridge]
     assert len(left["processes"]) == 1, "only the resolver"
     cloud.down()
@@ -218,13 +218,13 @@ def wait_until_gone(pid):
         time.sleep(0.01)
 
 
-def test_all_is_back_after_the_host_restarted(cloud, make_cloud, inside, traces):
+def test_all_is_back_after_the_host_restarted(cloud, make_cloud, inside, traces, wait):
     machines = [cloud.create_machine(name, SLEEP, {}) for name in ("one", "two")]
     volume = cloud.create_volume("data", 16, {})
     path = cloud.attach_volume(volume.id, machines[0].id)
     inside(machines[0], "sh", "-c", f"echo precious > {path}/note")
     cloud.halt(grace=0.1)
-    assert traces.all().keys() == {"files"}
+    wait(lambda: traces.now().keys() == {"files"})
     again = make_cloud("test")
     assert [m.state for m in again.list_machines()] == [MachineState.STOPPED] * 2
     for machine in machines:
@@ -233,14 +233,16 @@ def test_all_is_back_after_the_host_restarted(cloud, make_cloud, inside, traces)
     assert inside(machines[0], "cat", f"{path}/note") == "precious\n"
 
 
-def test_a_machine_that_does_not_start_says_why_and_leaves_nothing(settings, make_cloud, traces):
+def test_a_machine_that_does_not_start_says_why_and_leaves_nothing(
+    settings, make_cloud, traces, wait
+):
     make_cloud("test").up()
-    before = traces.all()
+    before = traces.now()
     broken = LocalCloud("local", dataclasses.replace(settings, init="/no/such/program"), "test")
     with pytest.raises(CloudError, match=r"machine one does not start: Failed to exec"):
         broken.create_machine("one", "", {})
     assert broken.list_machines() == []
-    assert traces.all() == before
+    wait(lambda: traces.now() == before)
 
 
 def test_an_image_that_is_missing_is_told_about(settings, make_cloud):
