@@ -428,7 +428,7 @@ def installed(home, site) -> Callable[..., subprocess.CompletedProcess]:
         begin = f"import sys; sys.argv[0] = {script!r}; {code}"
         environment = {**os.environ, "PYTHONPATH": f"{SOURCES}:{path}"}
         return subprocess.run(
-            [sys.executable, "-c", begin, *words],
+            [sys.executable, "-P", "-c", begin, *words],
             env=environment | options.pop("env", {}),
             capture_output=True,
             text=True,

@@ -44,7 +44,7 @@ def imported(configured, director, site, cache):
     environment = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(cache)}
 
     def ran(code, *words):
-        command = [sys.executable, "-c", code, *words]
+        command = [sys.executable, "-P", "-c", code, *words]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout

@@ -11,14 +11,11 @@ from typing import Any
 
 import pytest
 
-from conpaas import features
 from conpaas.certificates import Role
 from conpaas.errors import AgentError, ConPaaSError, InvalidError, WrongStateError
-from conpaas.plugins import Plugins
 from conpaas.rpc import Upload
 from conpaas.state import State
 from conpaas.testing import Cluster
-from conpaas_generic import plugin
 
 Wait = Callable[..., None]
 NOTES = 'echo "$(basename $0) $*" >> "$HOME/notes"\n'
@@ -82,12 +79,11 @@ class Generic:
 
 
 @pytest.fixture
-def generic() -> Iterator[Generic]:
-    with Cluster(Plugins(generic=plugin, **features.modules())) as cluster:
-        service = Generic(cluster)
-        yield service
-        for agent in service.agents:
-            agent.scripts.kill()
+def generic(cluster: Cluster) -> Iterator[Generic]:
+    service = Generic(cluster)
+    yield service
+    for agent in service.agents:
+        agent.scripts.kill()
 
 
 # -- nodes ----------------------------------------------------------------------------------------

@@ -293,15 +293,18 @@ def test_a_reboot_is_noticed_even_when_the_number_is_taken_again(
     start(scripts, code(run="true"), "run")
     eventually(lambda: not scripts.running())
     run = scripts.find("code-a", "run", "1")
-    myself = identity(os.getpid())
-    assert myself is not None
-    for other in (replace(myself, boot="another"), replace(myself, start=myself.start - 1)):
+    bystander = subprocess.Popen(["sleep", "600"])
+    who = identity(bystander.pid)
+    assert who is not None
+    for other in (replace(who, boot="another"), replace(who, start=who.start - 1)):
         (run.path / "exit.json").unlink(missing_ok=True)
         (run.path / "started.json").write_text(json.dumps(vars(other)))
         assert status(scripts, "run") == KILLED
-    (run.path / "started.json").write_text(json.dumps(vars(myself)))
+    (run.path / "started.json").write_text(json.dumps(vars(who)))
     assert status(scripts, "run") == RUNNING
-    run.end(0)
+    bystander.kill()
+    bystander.wait()
+    assert status(scripts, "run") == KILLED
 
 
 # -- interrupting ---------------------------------------------------------------------------------

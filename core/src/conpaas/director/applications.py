@@ -78,7 +78,7 @@ class ApplicationsObject(ApiObject, api.Applications):
         yield Progress(0, f"asking the cloud {place.name} for a machine for the manager")
         Application.update(cloud=place.name).where(Application.id == row.id).execute()
         yield from scaled(self.start_manager(row, takes_over=False), 0, 100)
-        return self.info(Application.get_by_id(row.id))
+        return self.info(Application.get_by_id(row.id), State.RUNNING)
 
     def replace_manager(self, application: str | int) -> Job[ApplicationInfo]:
         """Start a manager on another machine that takes over from one that is lost."""
@@ -88,7 +88,7 @@ class ApplicationsObject(ApiObject, api.Applications):
         if lost is not None and self.director.room.is_gone(lost):
             self.director.room.destroy([lost])
         yield from scaled(self.start_manager(row, takes_over=True), 0, 100)
-        return self.info(Application.get_by_id(row.id))
+        return self.info(Application.get_by_id(row.id), State.RUNNING)
 
     def start_manager(self, row: Application, *, takes_over: bool) -> Job[None]:
         """Start a machine for the manager and wait until it answers."""
@@ -124,7 +124,7 @@ class ApplicationsObject(ApiObject, api.Applications):
         Service.update(state=State.STOPPED.value).where(
             Service.application == row, Service.state != State.INIT.value
         ).execute()
-        return self.info(Application.get_by_id(row.id))
+        return self.info(Application.get_by_id(row.id), State.STOPPED)
 
     def delete(self, application: str | int) -> Job[ApplicationInfo]:
         """Stop an application and delete it with all that belongs to it."""
@@ -160,11 +160,11 @@ class ApplicationsObject(ApiObject, api.Applications):
         row = self.find_application(arguments["application"])
         return Scope(f"application {row.id}", row.id)
 
-    def info(self, row: Application) -> ApplicationInfo:
-        """Return an application as users see it."""
+    def info(self, row: Application, state: State | None = None) -> ApplicationInfo:
+        """Return an application as users see it; ``state``: the one that its job leads to."""
         machine = self.director.manager_machine(row)
         address = machine.address if machine else None
-        return ApplicationInfo(row.id, row.name, address, row.cloud, row.state)
+        return ApplicationInfo(row.id, row.name, address, row.cloud, state or row.state)
 
     def _stop_services(self, row: Application) -> Job[None]:
         machine = self.director.manager_machine(row)

@@ -19,7 +19,7 @@ from conpaas.manager.host import ServiceHost
 from conpaas.manager.nodes import Node, NodeState
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
-from conpaas.records import Records
+from conpaas.records import Records, Store
 from conpaas.rpc import (
     Job,
     JobState,
@@ -77,8 +77,12 @@ class ApplicationManager:
 
     def start(self) -> None:
         """Take up where the manager left off, or begin anew."""
-        if not self.config.manager.takes_over:
-            self._begin_anew()
+        own = Store(self.book.records, "manager")
+        if own.get("machine") != self.config.manager.machine:
+            # The state, if there is one, comes from an earlier machine.
+            if not self.config.manager.takes_over:
+                self._begin_anew()
+            own["machine"] = self.config.manager.machine
         self._match_services()
         self.plugins.hook.conpaas_manager_started(manager=self)
         for host in self.services.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -82,6 +83,7 @@ class ServiceManager(abc.ABC, Generic[A]):
         then=State.RUNNING,
         otherwise=State.ERROR,
         resumes=True,
+        done="Service {service} of application {application} is running.",
     )
     def start(self, cloud: Cloud = None) -> Job[None]:
         """Start the service on its first nodes."""
@@ -98,6 +100,9 @@ class ServiceManager(abc.ABC, Generic[A]):
         otherwise=State.ERROR,
         resumes=True,
         preempts=True,
+        done="Service {service} of application {application} is stopped.",
+        confirm="The machines of the service are given back with what is on them. "
+        "Its definition, code and settings are kept.",
     )
     def stop(self) -> Job[None]:
         """Stop the service and give its machines back; its code and settings are kept."""
@@ -119,6 +124,7 @@ class ServiceManager(abc.ABC, Generic[A]):
         then=State.RUNNING,
         otherwise=State.ERROR,
         resumes=True,
+        done="Service {service} of application {application} is running again.",
     )
     def repair(self) -> Job[None]:
         """Try again after an error: give up lost nodes and make the others serve."""
@@ -174,7 +180,7 @@ class ServiceManager(abc.ABC, Generic[A]):
         yield Progress(80, "telling the other nodes")
         yield from _handled(self.on_nodes_removed(leaving), 80, 98)
         self.place.tell_removed(leaving)
-        return [self._info(node) for node in leaving]
+        return [replace(self._info(node), state="removed") for node in leaving]
 
     @expose(
         states=(State.RUNNING,),

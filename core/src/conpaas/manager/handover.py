@@ -28,10 +28,18 @@ class Handover:
         self._desk = desk
         self._wake = threading.Event()
         self._sending = threading.Lock()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Begin to send."""
         threading.Thread(target=self._run, name="handover", daemon=True).start()
+
+    def stop(self) -> None:
+        """Send no more; what is under way is finished first."""
+        self._stopped.set()
+        self._wake.set()
+        with self._sending:
+            pass
 
     def soon(self) -> None:
         """Note that there is something to send."""
@@ -44,6 +52,8 @@ class Handover:
             ConPaaSError: It could not be sent; it will be tried again.
         """
         with self._sending:
+            if self._stopped.is_set():
+                return
             self._wake.clear()
             try:
                 # The states are read first: a change after that wakes the thread again.
@@ -65,14 +75,13 @@ class Handover:
             logger.warning("the state could not be handed over yet: %s", error)
 
     def _run(self) -> None:
-        pause = threading.Event()
-        while True:
+        while not self._stopped.is_set():
             self._wake.wait()
             try:
                 self.now()
             except ConPaaSError as error:
                 logger.warning("the state could not be handed over yet: %s", error)
-                pause.wait(RETRY)
+                self._stopped.wait(RETRY)
             except Exception:
                 logger.exception("the state could not be handed over")
-                pause.wait(RETRY)
+                self._stopped.wait(RETRY)

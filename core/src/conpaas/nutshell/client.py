@@ -18,13 +18,14 @@ class Client:
     Args:
         record: Where it is noted what was made, so that it can be taken back.
         say: Told what happens.
-        home: Of the user.
+        links: The directory, on the user's PATH, that the programs are linked into.
     """
 
-    def __init__(self, record: Path, say: Callable[[str], None], home: Path | None = None) -> None:
+    def __init__(self, record: Path, say: Callable[[str], None], links: Path = LINKS) -> None:
         self._record = record
         self._say = say
-        self._directory = (home or Path.home()) / ".conpaas"
+        self._links = links
+        self._directory = Path.home() / ".conpaas"
 
     def install(self, config: DirectorConfig, token: str, ca: Path) -> None:
         """Write the configuration, unless the user has another one, and link the programs."""
@@ -57,8 +58,9 @@ class Client:
 
     def _link(self, made: set[str]) -> set[str]:
         links = set()
+        self._links.mkdir(parents=True, exist_ok=True)
         for program in sorted(Path(sys.executable).parent.glob("cps-*")):
-            link = LINKS / program.name
+            link = self._links / program.name
             if link.is_symlink() and (str(link) in made or not link.exists()):
                 link.unlink()
             if not link.exists():

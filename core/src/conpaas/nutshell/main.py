@@ -9,13 +9,14 @@ from pathlib import Path
 
 from conpaas.errors import ConPaaSError
 from conpaas.images.build import DIRECTORY as IMAGES
+from conpaas.nutshell.client import LINKS
 from conpaas.nutshell.nutshell import Nutshell, Places
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     arguments = _parser().parse_args(argv)
-    nutshell = Nutshell(Places(arguments.name, arguments.images), _say)
+    nutshell = Nutshell(Places(arguments.name, arguments.images, arguments.bin), _say)
     try:
         if arguments.command == "status":
             return 0 if nutshell.status() else 3
@@ -52,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="nutshell", help="of the nutshell, if there are several")
     parser.add_argument(
         "--images", type=Path, default=IMAGES, help=f"where machine images are; default: {IMAGES}"
+    )
+    parser.add_argument(
+        "--bin", type=Path, default=LINKS, help=f"where the programs are linked; default: {LINKS}"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from conpaas.certificates import Identity, Role
 from conpaas.clouds.local import LocalCloud
@@ -21,7 +23,7 @@ from conpaas.director.models import User
 from conpaas.errors import InvalidError, UnreachableError
 from conpaas.images.build import DIRECTORY as IMAGES
 from conpaas.images.build import build_local_image
-from conpaas.nutshell.client import Client
+from conpaas.nutshell.client import LINKS, Client
 from conpaas.plugins import Plugins
 from conpaas.supervisor.s6 import Supervisor
 from conpaas.transport import Peers, TlsFiles
@@ -38,6 +40,7 @@ class Places:
 
     name: str = "nutshell"
     images: Path = IMAGES
+    links: Path = LINKS
 
     @property
     def home(self) -> Path:
@@ -116,9 +119,11 @@ class Nutshell:
                 "clouds.local": {"driver": "local", **self._cloud_section(image)},
             }
         )
-        if not self._places.config.exists() or self._places.config.read_text() != text:
-            self._places.config.write_text(text)
-            self._places.config.chmod(0o600)
+        if self._places.config.exists():
+            # Whoever added a cloud or a limit to it keeps that.
+            text = _with_image(self._places.config.read_text(), image)
+        self._places.config.touch(mode=0o600)
+        self._places.config.write_text(text)
         return make.load_config(self._places.config)
 
     def _run_processes(self, config: DirectorConfig) -> None:
@@ -244,7 +249,7 @@ class Nutshell:
 
     # -- its parts ----------------------------------------------------------------------------
 
-    def _cloud_section(self, image: str) -> dict[str, str]:
+    def _cloud_section(self, image: str) -> dict[str, Any]:
         return {
             "directory": str(self._places.home / "local"),
             "images": str(self._places.images),
@@ -258,11 +263,17 @@ class Nutshell:
         return LocalCloud("local", settings, self._places.name)
 
     def _client(self) -> Client:
-        return Client(self._places.home / "client.json", self._say)
+        return Client(self._places.home / "client.json", self._say, self._places.links)
 
     def _require_there(self) -> None:
         if not self._places.config.exists():
             raise InvalidError(f"there is no nutshell {self._places.name!r}")
+
+
+def _with_image(text: str, image: str) -> str:
+    """Return the configuration with another image for the local cloud."""
+    section = r'(?m)^(\[clouds\.local\]\n(?:[^\[\n].*\n|\n)*?image = )".*"$'
+    return re.sub(section, lambda found: f'{found[1]}"{image}"', text, count=1)
 
 
 def _require_root() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import tempfile
@@ -79,14 +80,17 @@ class Cluster:
 
     Args:
         plugins: Default: those installed.
-        watch_every: Seconds between the managers' looks at their nodes; None: call
-            ``machine.watch.round()`` yourself.
+        limits: How much is allowed; default: little.
     """
 
     def __init__(
         self, plugins: Plugins | None = None, limits: LimitsSection | None = None
     ) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="conpaas-cluster-")
+        self._temporary = tempfile.TemporaryDirectory(
+            # A job that is cut off may write its last line after everything is closed.
+            prefix="conpaas-cluster-",
+            ignore_cleanup_errors=True,
+        )
         self.directory = Path(self._temporary.name)
         self.plugins = plugins or Plugins.installed()
         self.network = Network()
@@ -312,6 +316,7 @@ class Cluster:
     def _stop(self, machine: TestMachine, keep_software: bool = False) -> None:
         self.network.leave(machine.url)
         if machine.manager is not None:
+            machine.manager.handover.stop()
             for host in machine.manager.services.values():
                 host.close()
             machine.manager = None
@@ -331,8 +336,6 @@ class Cluster:
             self.director.jobs.run(number)
 
     def _issue(self, identity: Identity) -> str:
-        import datetime as dt
-
         return self.authority.issue(signing_request(new_key()), identity, dt.timedelta(days=1))
 
 

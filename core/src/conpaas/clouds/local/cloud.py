@@ -84,6 +84,15 @@ class LocalCloud(LibcloudCloud):
         self._register()
         return self.settings.image or names[-1]
 
+    def attach_volume(self, volume_id: str, machine_id: str) -> str:
+        """Mount a volume in a machine and return where; stopped, it has it when it boots."""
+        node, storage = self._known_node(machine_id), self._known_volume(volume_id)
+        # Also where it is attached already: who did that may have died before it was mounted.
+        self.call(
+            f"attach the volume {storage.name}", lambda: self.driver.attach_volume(node, storage)
+        )
+        return str(self.attachment(self._known_volume(volume_id))[1])
+
     def console(self, machine_id: str) -> str:
         """Return the end of what the machine wrote to its console."""
         return str(self.driver.instances.console(machine_id))

@@ -75,7 +75,9 @@ class Volumes:
         with self._store.lock(_LOCK):
             before = self._known(volume_id)
             if before.machine not in (None, machine_id):
-                raise CloudError(f"the volume {before.name} is attached to {before.machine}")
+                raise CloudError(
+                    f"the volume {before.name} is attached to {before.machine}: detach it first"
+                )
             self._store.save_volume(dataclasses.replace(before, machine=machine_id))
             if init is None or is_mounted(before.path, init):
                 return

@@ -55,8 +55,8 @@ class CodeAgent(ServiceAgent):
         """List the ids of the versions that are here."""
         if not self.code_directory.is_dir():
             return []
-        names = [path.name for path in self.code_directory.iterdir()]
-        return sorted(name for name in names if not name.startswith("."))
+        found = self.code_directory.iterdir()
+        return sorted(path.name for path in found if path.is_dir() and path.name[0] != ".")
 
     @expose()
     def update_code(
@@ -82,7 +82,7 @@ class CodeAgent(ServiceAgent):
                 raise InvalidError(f"the code version {version}: {error}") from error
             except OSError as error:
                 raise AgentError(
-                    f"the code version {version} cannot be unpacked: {error.strerror}"
+                    f"the code version {version} cannot be unpacked: {error.strerror or error}"
                 ) from error
         self.log.info("code version %s is here", version)
         return True

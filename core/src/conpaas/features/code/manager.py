@@ -7,7 +7,7 @@ import datetime as dt
 import functools
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -23,7 +23,6 @@ from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import State
-from conpaas.web import pieces_of
 
 A = TypeVar("A", bound=CodeAgent)
 
@@ -154,7 +153,7 @@ class CodeManager(ServiceManager[A]):
             _, content = self._initial_code
             return Download(iter([content]), found.filename, size=len(content))
         archive = self.blobs.path(found.digest)
-        return Download(pieces_of(archive.open("rb")), found.filename, size=found.size)
+        return Download(_pieces(archive), found.filename, size=found.size)
 
     @expose(
         states=(State.INIT, State.STOPPED, State.RUNNING, State.ERROR),
@@ -254,3 +253,10 @@ class CodeManager(ServiceManager[A]):
             description=version.description,
             time=version.time,
         )
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    # Opened when the first piece is asked for: some who ask for a file go before they read it.
+    with path.open("rb") as file:
+        while piece := file.read(1 << 16):
+            yield piece

@@ -1,0 +1,329 @@
+"""Code versions as users see them, in the smallest service that has them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tarfile
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conpaas import features, hookimpl
+from conpaas.director.config import LimitsSection
+from conpaas.errors import (
+    AgentError,
+    InvalidError,
+    NotFoundError,
+    TooLargeError,
+    WrongStateError,
+)
+from conpaas.features.code.agent import CodeAgent, VersionId
+from conpaas.features.code.manager import CodeManager
+from conpaas.features.code.versions import CodeVersion
+from conpaas.manager.base import Node
+from conpaas.plugins import Plugins
+from conpaas.rpc import Job, Progress, Upload, expose, finish
+from conpaas.service import Role, Service
+from conpaas.state import State
+from conpaas.testing import Cluster
+
+
+def archive(**files: str | bytes) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            data = content.encode() if isinstance(content, str) else content
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+class PageAgent(CodeAgent):
+    """Shows the page of the version in use; refuses one that is called broken."""
+
+    @expose()
+    def use(self, version: VersionId) -> None:
+        if (self.code_path(version) / "broken").exists():
+            raise AgentError(f"{version} is broken")
+        self.store["version"] = version
+        self.store["used"] = [*self.store.get("used", []), version]
+
+    @expose(reads=True)
+    def page(self) -> str:
+        return (self.code_path(self.store["version"]) / "page").read_text()
+
+
+class PageManager(CodeManager[PageAgent]):
+    """Puts a page on all nodes."""
+
+    def initial_code(self) -> tuple[str, bytes]:
+        return "default.tar", archive(page="welcome")
+
+    def put_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
+        yield from self.send_code(version, nodes)
+        yield Progress(50, "using it")
+        self.ask_all(lambda agent: agent.use(version.id), nodes)
+
+    def on_start(self, nodes: list[Node]) -> Job[None]:
+        yield from self.put_code(self.active_code, nodes)
+
+    @expose(reads=True)
+    def pages(self) -> list[str]:
+        """Return the page of every node."""
+        return self.ask_all(lambda agent: agent.page())
+
+
+class PagePlugin:
+    @hookimpl
+    def conpaas_service(self) -> Service:
+        return Service("page", "Page", PageManager, PageAgent, (Role("node", "Shows"),))
+
+
+class Page:
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.aid = cluster.application()
+        self.user: Any = cluster.service("page", self.aid)
+
+    def upload(self, content: bytes, name: str = "code.tar", description: str = "") -> Any:
+        upload = Upload(io.BytesIO(content), name, len(content))
+        return self.user.upload_code(filename=upload, description=description)
+
+    def enable(self, version: str) -> Any:
+        return self.cluster.run(self.user.enable_code(code_version=version))
+
+    def start(self, nodes: int = 1) -> None:
+        self.cluster.run(self.user.start())
+        if nodes > 1:
+            self.cluster.run(self.user.add_nodes(nodes={"count": nodes - 1}))
+
+    @property
+    def state(self) -> State:
+        return self.cluster.state(self.aid, 1)
+
+    def stars(self) -> dict[str, str]:
+        return {code.codeVersionId: code.current for code in self.user.list_codes()}
+
+    def blobs(self) -> int:
+        directory = self.cluster.manager(self.aid).blobs._directory
+        return len(list(directory.iterdir())) if directory.exists() else 0
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    limits = LimitsSection(nodes_per_service=20, upload=200 << 20, unpacked=150 << 20, members=50)
+    with Cluster(Plugins(page=PagePlugin(), **features.modules()), limits) as cluster:
+        yield Page(cluster)
+
+
+# -- uploading ------------------------------------------------------------------------------------
+
+
+def test_a_new_service_has_the_code_that_came_with_it(page: Page) -> None:
+    (code,) = page.user.list_codes()
+    assert (code.current, code.codeVersionId) == ("*", "code-default")
+    assert (code.filename, code.description) == ("default.tar", "Initial version")
+    page.start()
+    assert page.user.pages() == ["welcome"]
+
+
+def test_an_upload_is_listed_first_and_not_used(page: Page) -> None:
+    page.start()
+    code = page.upload(archive(page="new"), "my code.tar", "better")
+    assert code.codeVersionId.startswith("code-")
+    assert len(code.codeVersionId) == len("code-XXXXXX")
+    first, second = page.user.list_codes()
+    assert first == code
+    assert (first.current, first.filename, first.description) == ("", "my code.tar", "better")
+    assert first.time.endswith("+00:00")
+    assert second.current == "*"
+    assert page.user.pages() == ["welcome"]
+
+
+def test_bad_archives_are_refused_when_they_are_uploaded_and_leave_nothing(page: Page) -> None:
+    for content, why in [
+        (b"hello", r"code\.tar is refused: it is no archive"),
+        (archive(**{"../x": "1"}), r"code\.tar is refused: \.\./x leads out"),
+        (archive(**{str(n): "" for n in range(51)}), r"refused: it has more than 50 members"),
+    ]:
+        with pytest.raises(InvalidError, match=why):
+            page.upload(content)
+    with pytest.raises(InvalidError, match="although its name says zip"):
+        page.upload(archive(page="1"), "code.zip")
+    assert list(page.stars()) == ["code-default"]
+    assert page.blobs() == 0
+
+
+def test_a_bad_archive_does_not_take_a_good_one_of_the_same_content_along(page: Page) -> None:
+    good = page.upload(archive(page="1"), "code.tar")
+    with pytest.raises(InvalidError):
+        page.upload(archive(page="1"), "code.zip")
+    assert b"".join(page.user.download_code(version=good.codeVersionId).pieces)
+
+
+def test_an_upload_over_the_limit_is_refused(page: Page) -> None:
+    page.cluster.manager(page.aid).host(1).upload_limit = 100
+    with pytest.raises(TooLargeError):
+        page.upload(archive(page="1"))
+    assert page.blobs() == 0
+
+
+def test_a_large_upload_passes_through_in_pieces(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "large.tar"
+    with tarfile.open(path, "w") as tar:
+        noise = tmp_path / "noise"
+        noise.write_bytes(os.urandom(1 << 20) * 100)
+        tar.add(noise, "noise")
+    tracemalloc.start()
+    with path.open("rb") as stream:
+        upload = Upload(stream, "large.tar", path.stat().st_size)
+        code = page.user.upload_code(filename=upload)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+    download = page.user.download_code(version=code.codeVersionId)
+    assert sum(len(piece) for piece in download.pieces) == path.stat().st_size
+
+
+# -- enabling -------------------------------------------------------------------------------------
+
+
+def test_enabling_changes_all_nodes_and_those_that_come(page: Page) -> None:
+    page.start(nodes=3)
+    code = page.upload(archive(page="new"))
+    done = page.enable(code.codeVersionId)
+    assert (done.codeVersionId, done.current) == (code.codeVersionId, "*")
+    assert page.user.pages() == ["new"] * 3
+    assert page.stars() == {code.codeVersionId: "*", "code-default": ""}
+    page.cluster.run(page.user.add_nodes(nodes={"count": 1}))
+    assert page.user.pages() == ["new"] * 4
+    assert page.state is State.RUNNING
+    for host in page.cluster.agents(page.aid, 1):
+        assert host.agent.list_code() == [code.codeVersionId]
+
+
+def test_enabling_before_the_start_just_records(page: Page) -> None:
+    code = page.upload(archive(page="new"))
+    page.enable(code.codeVersionId)
+    assert page.state is State.INIT
+    assert page.stars()[code.codeVersionId] == "*"
+    page.start()
+    assert page.user.pages() == ["new"]
+    page.cluster.run(page.user.stop())
+    page.enable("code-default")
+    assert page.state is State.STOPPED
+    page.start()
+    assert page.user.pages() == ["welcome"]
+
+
+def test_enabling_what_fails_leaves_the_old_version_in_use(page: Page) -> None:
+    page.start(nodes=2)
+    code = page.upload(archive(broken="", page="new"))
+    with pytest.raises(AgentError, match=r"node-2 .* is broken; node-3 .* is broken"):
+        page.enable(code.codeVersionId)
+    assert page.state is State.RUNNING
+    assert page.stars() == {code.codeVersionId: "", "code-default": "*"}
+    assert page.user.pages() == ["welcome"] * 2
+    for host in page.cluster.agents(page.aid, 1):
+        assert host.agent.list_code() == ["code-default"]
+
+
+def test_one_node_that_fails_takes_the_others_back(page: Page) -> None:
+    page.start(nodes=2)
+    code = page.upload(archive(page="new"))
+    second = page.cluster.agents(page.aid, 1)[1].agent
+    # Something is in the way on one node only.
+    second.code_path(code.codeVersionId).write_text("not a directory")
+    with pytest.raises(AgentError, match=r"node-3 .* is there already"):
+        page.enable(code.codeVersionId)
+    assert page.user.pages() == ["welcome"] * 2
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+@pytest.mark.parametrize("broken", [False, True])
+def test_enabling_ends_well_wherever_the_manager_is_killed(
+    page: Page, monkeypatch: pytest.MonkeyPatch, steps: int, broken: bool
+) -> None:
+    page.start(nodes=2)
+    code = page.upload(archive(page="new", **({"broken": ""} if broken else {})))
+    manager = page.cluster.manager(page.aid).host(1).manager
+    job = manager.enable_code(code.codeVersionId)
+    with contextlib.suppress(AgentError, StopIteration):
+        for _ in range(steps):
+            next(job)
+    job.close()  # what the process did not come to, it does not do
+    monkeypatch.setattr("conpaas.jobs.resuming", lambda: True)
+    with contextlib.suppress(AgentError):
+        finish(manager.enable_code(code.codeVersionId))
+    used = "code-default" if broken else code.codeVersionId
+    assert page.stars()[used] == "*"
+    assert page.user.pages() == ["welcome" if broken else "new"] * 2
+    assert [h.agent.list_code() for h in page.cluster.agents(page.aid, 1)] == [[used]] * 2
+
+
+def test_enabling_the_active_version_again_changes_nothing(page: Page) -> None:
+    page.start()
+    page.enable("code-default")
+    assert page.user.pages() == ["welcome"]
+
+
+def test_a_version_that_is_not_there_is_told_with_the_nearest(page: Page) -> None:
+    with pytest.raises(NotFoundError, match=r"no code version 'code-defalt'.*code-default"):
+        page.user.enable_code(code_version="code-defalt")
+    for operation in (page.user.delete_code, page.user.enable_code):
+        with pytest.raises(NotFoundError):
+            operation(code_version="../../etc")
+    with pytest.raises(NotFoundError):
+        page.user.download_code(version="code-none")
+
+
+# -- getting back and deleting --------------------------------------------------------------------
+
+
+def test_downloads_have_their_original_name_and_content(page: Page) -> None:
+    content = archive(page="new")
+    code = page.upload(content, "größe & co.tar")
+    for version, name, expected in [
+        (code.codeVersionId, "größe & co.tar", content),
+        (None, "default.tar", archive(page="welcome")),
+    ]:
+        download = page.user.download_code(version=version)
+        assert (download.filename, download.size) == (name, len(expected))
+        assert b"".join(download.pieces) == expected
+    page.enable(code.codeVersionId)
+    assert page.user.download_code().filename == "größe & co.tar"
+
+
+def test_the_active_version_cannot_be_deleted(page: Page) -> None:
+    with pytest.raises(InvalidError, match="Cannot remove the active code version"):
+        page.user.delete_code(code_version="code-default")
+    code = page.upload(archive(page="new"))
+    page.enable(code.codeVersionId)
+    page.user.delete_code(code_version="code-default")
+    assert page.stars() == {code.codeVersionId: "*"}
+    page.start()
+    assert page.user.pages() == ["new"]
+
+
+def test_an_archive_goes_with_the_last_version_that_has_it(page: Page) -> None:
+    first, second = (page.upload(archive(page="new")).codeVersionId for _ in range(2))
+    assert (first != second, page.blobs()) == (True, 1)
+    page.user.delete_code(code_version=first)
+    assert page.blobs() == 1
+    assert b"".join(page.user.download_code(version=second).pieces) == archive(page="new")
+    page.user.delete_code(code_version=second)
+    assert page.blobs() == 0
+
+
+def test_versions_are_not_deleted_while_a_job_is_at_work(page: Page) -> None:
+    code = page.upload(archive(page="new"))
+    host = page.cluster.manager(page.aid).host(1)
+    page.cluster.manager(page.aid).book.set_state(1, State.ADAPTING, "test")
+    with pytest.raises(WrongStateError):
+        page.user.delete_code(code_version=code.codeVersionId)
+    assert host.state() is State.ADAPTING
