@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from conpaas import config
@@ -20,9 +19,9 @@ from conpaas.transport import Peers, TlsFiles
 from conpaas.web import App
 
 
-def main() -> None:
-    """Serve this machine's agent."""
-    places = Places(Path("/"))
+def main(root: Path = Path("/")) -> None:
+    """Serve this machine's agent, whose files are all under ``root``."""
+    places = Places(root)
     section = config.load(AgentConfig, places.configuration / "agent.toml", os.environ).agent
     files = places.identity
     verifier = Verifier(files.ca.read_text(), section.deployment)
@@ -32,7 +31,7 @@ def main() -> None:
         host = AgentHost(
             section,
             Plugins.installed(only=[section.service_type]),
-            Path("/"),
+            root,
             places.supervisor,
             Records(places.state / "agent.db"),
         )
@@ -49,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

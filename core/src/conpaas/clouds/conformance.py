@@ -8,7 +8,8 @@
 ``make_cloud`` returns a new object for a deployment each time it is called; all of them talk to
 the same provider, which is empty at first.
 """
-# ruff: noqa: S101 (tests assert), D102 (their names are their sentences)
+# Tests assert, and their names are their sentences.
+# ruff: noqa: S101, D102
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from conpaas import config
@@ -25,9 +24,9 @@ from conpaas.transport import Peers, TlsFiles
 from conpaas.web import App
 
 
-def main() -> None:
-    """Serve this machine's manager."""
-    places = Places(Path("/"))
+def main(root: Path = Path("/")) -> None:
+    """Serve this machine's manager, whose files are all under ``root``."""
+    places = Places(root)
     settings = config.load(ManagerConfig, places.configuration / "manager.toml", os.environ)
     section = settings.manager
     files = places.identity
@@ -77,4 +76,4 @@ def fetch_state(ways: Ways, database: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

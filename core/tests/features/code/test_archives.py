@@ -254,6 +254,11 @@ def test_names_that_leave_are_refused(save: Save, name: str, why: str) -> None:
     assert refused(save, zipped(("good", b""), (name, b"x"))) == why
 
 
+@pytest.mark.parametrize("name", ["a/.", ".", "./"])
+def test_files_with_the_name_of_a_directory_are_refused(save: Save, name: str) -> None:
+    assert refused(save, tar(other(name, tarfile.SYMTYPE, "x"))).endswith("name of a directory")
+
+
 def test_backslashes_in_a_zip_are_refused(save: Save) -> None:
     assert "..\\evil has a backslash in its name" in refused(save, zipped(("..\\evil", b"")))
 

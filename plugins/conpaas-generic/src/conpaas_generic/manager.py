@@ -7,7 +7,7 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -29,6 +29,7 @@ from conpaas.schema import Option
 from conpaas.state import State
 from conpaas_generic.agent import AgentEntry, GenericAgent
 from conpaas_generic.default_code import FILENAME, default_code
+from conpaas_generic.scripts import SCRIPTS
 
 MASTER = "master"
 Parameters = Annotated[
@@ -183,8 +184,10 @@ class GenericManager(CodeManager[GenericAgent]):
         """Show the status of every script on every agent."""
         rows = []
         for node, found in self.ask_each(lambda agent: agent.get_script_status()):
-            known = not isinstance(found, ConPaaSError)
-            statuses = msgspec.to_builtins(found) if known else dict.fromkeys(_COLUMNS, "N/A")
+            if isinstance(found, ConPaaSError):
+                statuses = dict.fromkeys(SCRIPTS, "N/A")
+            else:
+                statuses = asdict(found)
             rows.append(ScriptStatus(node.id, node.address, node.role, **statuses))
         return rows
 
@@ -243,9 +246,6 @@ class GenericManager(CodeManager[GenericAgent]):
         if failed:
             told = "; ".join(f"{n.id} ({n.address}): {error}" for n, error in failed.items())
             raise AgentError(told, detail=[node.id for node in failed])
-
-
-_COLUMNS = ("init", "notify", "run", "interrupt", "cleanup")
 
 
 def _split(parameters: str) -> list[str]:

@@ -80,12 +80,13 @@ class Instances:
             umask=0o022,
             cwd="/",
         )
-        try:
-            code: int | None = starter.wait(timeout=_START_TIMEOUT)
-        except subprocess.TimeoutExpired:
+        # Popen.wait with a time-out looks every 50 ms only, as long as a whole start takes.
+        process = Process.of(starter.pid)
+        wait([process] if process else [], _START_TIMEOUT)
+        code = starter.poll()
+        if code is None:
             starter.kill()
             starter.wait()
-            code = None
         if code != 0:
             self.kill(record.id)
             waited = "" if code is not None else f"not started after {_START_TIMEOUT:.0f} s: "

@@ -175,7 +175,8 @@ class Store:
         """Write what is known of a machine, whole or not at all."""
         directory = self.machine_directory(record.id)
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        write(directory / "meta.json", json.dumps(dataclasses.asdict(record)))
+        whole = record.phase == "ready"
+        write(directory / "meta.json", json.dumps(dataclasses.asdict(record)), sync=whole)
         return record
 
     def remove_machine(self, machine_id: str) -> None:
@@ -204,7 +205,7 @@ class Store:
     def save_volume(self, record: VolumeRecord, directory: Path | None = None) -> VolumeRecord:
         """Write what is known of a volume, whole or not at all."""
         directory = directory or self.volumes_directory / record.id
-        write(directory / "meta.json", json.dumps(dataclasses.asdict(record)))
+        write(directory / "meta.json", json.dumps(dataclasses.asdict(record)), sync=True)
         return record
 
     def volume_file(self, volume_id: str) -> Path:
@@ -223,14 +224,21 @@ class Store:
         write(self.directory / "network.json", json.dumps(values))
 
 
-def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file so that a reader, a crash or a power cut finds the old or the new one."""
+def write(path: Path, text: str, sync: bool = False) -> None:
+    """Replace a file so that a reader, or whoever comes after a crash, finds the old or the new.
+
+    Args:
+        path: The file; root's alone.
+        text: What it holds.
+        sync: Also after a power cut, for what cannot be made anew.
+    """
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -137,6 +137,8 @@ class Rules:
         self._seen += 1
         name = shown(member.name)
         parts = self._parts(member.name, name)
+        if member.kind is not Kind.DIRECTORY and member.name.rpartition("/")[2] in ("", "."):
+            raise BadArchiveError(f"{name} is {member.kind.value} with the name of a directory")
         if member.size < 0:
             raise BadArchiveError(f"{name} has a negative size")
         if member.kind is Kind.FILE and member.mode & 0o6000:

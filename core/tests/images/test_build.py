@@ -1,0 +1,105 @@
+"""Images are made once, whole or not at all, and removed when nobody needs them."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conpaas.errors import CloudError
+from conpaas.images import Recipe, build_base, build_local_image, prune_images
+from conpaas.images import build as building
+from conpaas.images.build import DIRECTORY
+from conpaas.images.code import Distribution
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="images are built by root")
+
+
+@pytest.mark.machines
+@needs_root
+def test_an_image_has_our_code_under_debians_python_and_is_made_once():
+    told = []
+    name = build_local_image(DIRECTORY, [], told.append)
+    image = DIRECTORY / name
+    script = "import conpaas.errors, sys; print(sys.base_prefix, *sys.version_info[:2])"
+    python = ["chroot", str(image), "/opt/conpaas/bin/python", "-c", script]
+    assert subprocess.check_output(python, text=True) == "/usr 3 11\n"
+    assert (image / "opt/conpaas/bin/conpaas-machine").exists()
+    assert not (image / "opt/scratch").exists()
+    assert (image / "usr/sbin/policy-rc.d").read_text() == "#!/bin/sh\nexit 101\n"
+    told.clear()
+    assert build_local_image(DIRECTORY, [], told.append) == name
+    assert told == []
+
+
+@needs_root
+def test_what_an_interrupted_build_left_is_never_an_image_and_goes(tmp_path):
+    recipe = Recipe(("nothing",))
+    (tmp_path / recipe.name).mkdir()
+    left = tmp_path / ".new-conpaas-0123"
+    (left / "etc").mkdir(parents=True)
+    (left / "proc").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(left / "proc")], check=True)
+    assert build_base(tmp_path, recipe) == recipe.name
+    assert not left.exists()
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+@needs_root
+def test_a_failed_build_shows_the_end_of_the_log_and_leaves_nothing(tmp_path):
+    sources = tmp_path / "none.sources"
+    sources.write_text(
+        "Types: deb\nURIs: file:///no/such/mirror\nSuites: bookworm\nComponents: main\n"
+    )
+    directory = tmp_path / "images"
+    with pytest.raises(CloudError, match=r"(?s)mmdebstrap failed.*no/such/mirror"):
+        build_base(directory, Recipe(("tini",)), sources=sources)
+    assert os.listdir(directory) == [".lock"]
+
+
+@needs_root
+def test_two_builds_wait_for_each_other(tmp_path):
+    told = []
+    with building._building(tmp_path, told.append):
+        child = os.fork()
+        if child == 0:
+            with building._building(tmp_path, lambda text: (tmp_path / "told").write_text(text)):
+                os._exit(0 if (tmp_path / "first-is-done").exists() else 1)
+        while not (tmp_path / "told").exists():
+            pass
+        (tmp_path / "first-is-done").touch()
+    assert os.waitpid(child, 0)[1] == 0
+    assert (tmp_path / "told").read_text() == "waiting for another build"
+
+
+def test_the_digest_of_code_follows_the_code_and_not_its_tests(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/a.py").write_text("1")
+    ours = Distribution("ours", "ours", tmp_path)
+    before = ours.digest
+    for ignored in ("tests/test_a.py", "src/__pycache__/a.pyc", ".git/HEAD", "x.egg-info/PKG"):
+        path = tmp_path / ignored
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("anything")
+    assert ours.digest == before
+    (tmp_path / "src/a.py").write_text("2")
+    assert ours.digest != before
+
+
+def test_pruning_keeps_the_newest_and_what_machines_boot_from(tmp_path):
+    cloud, images = tmp_path / "cloud", tmp_path / "images"
+    for age, name in enumerate(("conpaas-used", "conpaas-old", "conpaas-kept", "conpaas-new")):
+        (images / name / "etc").mkdir(parents=True)
+        os.utime(images / name, (age, age))
+    (cloud / "machines/m-1").mkdir(parents=True)
+    (cloud / "machines/m-1/meta.json").write_text(json.dumps({"image": "conpaas-used"}))
+    (images / ".users").mkdir()
+    (images / ".users/here").symlink_to(cloud)
+    (images / ".users/gone").symlink_to(tmp_path / "gone")
+    assert prune_images(images, keep="conpaas-kept") == ["conpaas-old"]
+    assert sorted(os.listdir(images)) == [
+        ".lock", ".users", "conpaas-kept", "conpaas-new", "conpaas-used"
+    ]  # fmt: skip
+    assert os.listdir(images / ".users") == ["here"]
+    assert prune_images(images, keep="conpaas-kept") == []

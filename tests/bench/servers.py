@@ -1,0 +1,182 @@
+"""Servers of ours, and bare ones to compare them with, on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from calls import ask_fresh, client_context, get
+from harness import DEPLOYMENT, Workbench, free_port, wait_until
+
+from conpaas.certificates import Identity, Role
+from conpaas.config import render
+from conpaas.director import make
+from conpaas.director.database import open_database
+from conpaas.director.machines import Life
+from conpaas.director.models import Application, Machine
+from conpaas.director.users import add_user, new_token
+from conpaas.front import ClientCertificates, Front
+from conpaas.machine.places import IdentityFiles, Places
+from conpaas.state import State
+
+HOST = "127.0.0.1"
+OWNER = 1
+APPLICATION = 1
+MANAGER = 1
+AGENT = 2
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server with nginx in front of it."""
+
+    port: int
+    processes: tuple[int, ...]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return HOST, self.port
+
+
+def front(
+    bench: Workbench,
+    name: str,
+    socket: Path,
+    files: IdentityFiles,
+    client_certificates: ClientCertificates,
+    locations: str = "",
+) -> tuple[Front, int]:
+    """Configure an nginx; return it and its port."""
+    port = free_port()
+    made = Front(bench.directory / name)
+    made.configure(
+        listen=[(HOST, port)],
+        upstream=socket,
+        certificate=files.certificate,
+        key=files.key,
+        ca=files.ca,
+        client_certificates=client_certificates,
+        user="root" if os.geteuid() == 0 else None,
+        locations=locations,
+    )
+    return made, port
+
+
+class Director:
+    """A director with one user, ten applications and a cloud in memory.
+
+    Its first application has a manager's machine, for a manager that is started by hand.
+    """
+
+    def __init__(self, bench: Workbench) -> None:
+        home = bench.directory / "director"
+        home.mkdir()
+        self.port = free_port()
+        text = render(
+            {
+                "director": {
+                    "name": DEPLOYMENT,
+                    "url": f"https://{HOST}:{self.port}",
+                    "listen": [f"{HOST}:{self.port}"],
+                    "data_dir": str(home),
+                    "run_dir": str(home),
+                    "default_cloud": "memory",
+                },
+                "clouds.memory": {"driver": "memory"},
+            }
+        )
+        path = bench.directory / "director.toml"
+        path.write_text(text)
+        config = make.load_config(path)
+        # One authority for everything in the bench.
+        (home / "authority").symlink_to(bench.directory / "authority")
+        make.initialise(config)
+        self.files = make.own_files(config)
+        with open_database(config.director.database_url, config.data).connection_context():
+            user = add_user("test", "correct horse")
+            self.token = new_token(user.id, "bench")
+            for number in range(10):
+                Application.create(user=user, name=f"app {number}", state=State.RUNNING.value)
+            Machine.create(
+                application=APPLICATION, service=0, role="manager", name="m", cloud="memory",
+                address=HOST, state=Life.RUNNING.value, request="bench",
+            )  # fmt: skip
+        made, self.port = front(
+            bench, "front", home / "director.sock", self.files, ClientCertificates.OPTIONAL
+        )
+        self.url = f"https://{HOST}:{self.port}"
+        path.write_text(text.replace(f":{config.director.url.rpartition(':')[2]}", f":{self.port}"))
+        web = [sys.executable, "-m", "conpaas.director.main", "--config", str(path), "web"]
+        processes = bench.start(web), bench.start(made.command())
+        self.served = Served(self.port, tuple(process.pid for process in processes))
+        wait_for(self.served, self.files, "/api/v1/version", "the director does not answer")
+
+
+class ManagerHome:
+    """The directory of a manager of the director's first application."""
+
+    def __init__(self, bench: Workbench, director_url: str) -> None:
+        self.places = _home(bench, "manager", Identity(Role.MANAGER, OWNER, APPLICATION, MANAGER))
+        section = {**_common(director_url), "machine": MANAGER, "address": HOST}
+        text = render({"manager": section})
+        (self.places.configuration / "manager.toml").write_text(text)
+
+
+class AgentHome:
+    """The directory of an agent of helloworld."""
+
+    def __init__(self, bench: Workbench, director_url: str) -> None:
+        self.places = _home(bench, "agent", Identity(Role.AGENT, OWNER, APPLICATION, AGENT))
+        section = {
+            **_common(director_url),
+            "machine": AGENT,
+            "address": HOST,
+            "service": 1,
+            "service_type": "helloworld",
+            "node": "node-2",
+            "role": "node",
+        }
+        (self.places.configuration / "agent.toml").write_text(render({"agent": section}))
+
+
+def machine_command(role: Role, places: Places) -> list[str]:
+    """Return the command that is the server of a machine, but for where its files are."""
+    start = f"import pathlib, runpy, sys; sys.argv[1:] = []; from conpaas.{role}.__main__ import "
+    start += f"main; main(pathlib.Path({json.dumps(str(places.root))}))"
+    return [sys.executable, "-c", start]
+
+
+def wait_for(served: Served, files: IdentityFiles, path: str, complaint: str) -> None:
+    """Wait until a server answers 200."""
+    context, request = client_context(files), get(path)
+    wait_until(lambda: ask_fresh(served.address, context, request), complaint)
+
+
+def start_server(
+    bench: Workbench, command: list[str], made: Front, port: int
+) -> tuple[Served, tuple[subprocess.Popen[bytes], ...]]:
+    """Start a server and its nginx."""
+    processes = bench.start(command), bench.start(made.command())
+    return Served(port, tuple(process.pid for process in processes)), processes
+
+
+def _home(bench: Workbench, name: str, identity: Identity) -> Places:
+    places = Places(bench.directory / name)
+    for directory in (places.configuration, places.state, places.sockets):
+        directory.mkdir(parents=True)
+    bench.member(identity, places.configuration)
+    return places
+
+
+def _common(director_url: str) -> dict[str, object]:
+    return {
+        "deployment": DEPLOYMENT,
+        "director_url": director_url,
+        "owner": OWNER,
+        "application": APPLICATION,
+    }
