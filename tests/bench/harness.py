@@ -9,19 +9,21 @@ import resource
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from conpaas.certificates import Authority, Identity, new_key, signing_request
 from conpaas.machine.places import IdentityFiles
 from conpaas.transport import TlsFiles
 
+T = TypeVar("T")
 DEPLOYMENT = "bench"
-PATIENCE = 60.0  #: seconds for a process to begin to answer
+PATIENCE = 30.0  #: seconds for a process to begin to answer
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -60,7 +62,7 @@ class Figure:
         return None if self.aim is None else self.value <= self.aim
 
 
-def alternate[T](*measure: Callable[[], T], runs: int) -> list[list[T]]:
+def alternate(*measure: Callable[[], T], runs: int) -> list[list[T]]:
     """Measure one after the other, again and again, in an order that turns; return each's values.
 
     Each is measured once before, which does not count.
@@ -161,7 +163,10 @@ class Workbench:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        said = self.directory / "programs.log"
+        if kind is not None and said.exists():
+            print(said.read_text(errors="replace")[-3000:], file=sys.stderr)
         self._stack.close()
 
     def member(self, identity: Identity, directory: Path) -> IdentityFiles:
@@ -197,11 +202,6 @@ class Workbench:
     ) -> subprocess.Popen[bytes]:
         """Have a program run until the end."""
         return self._stack.enter_context(self.running(command, environment))
-
-    def log(self) -> str:
-        """Return the end of what the programs said."""
-        path = self.directory / "programs.log"
-        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
 
 
 def tls_files(files: IdentityFiles) -> TlsFiles:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +48,12 @@ def front(
     socket: Path,
     files: IdentityFiles,
     client_certificates: ClientCertificates,
+    *,
+    port: int = 0,
     locations: str = "",
 ) -> tuple[Front, int]:
     """Configure an nginx; return it and its port."""
-    port = free_port()
+    port = port or free_port()
     made = Front(bench.directory / name)
     made.configure(
         listen=[(HOST, port)],
@@ -76,13 +77,14 @@ class Director:
     def __init__(self, bench: Workbench) -> None:
         home = bench.directory / "director"
         home.mkdir()
-        self.port = free_port()
+        port = free_port()
+        self.url = f"https://{HOST}:{port}"
         text = render(
             {
                 "director": {
                     "name": DEPLOYMENT,
-                    "url": f"https://{HOST}:{self.port}",
-                    "listen": [f"{HOST}:{self.port}"],
+                    "url": self.url,
+                    "listen": [f"{HOST}:{port}"],
                     "data_dir": str(home),
                     "run_dir": str(home),
                     "default_cloud": "memory",
@@ -106,14 +108,12 @@ class Director:
                 application=APPLICATION, service=0, role="manager", name="m", cloud="memory",
                 address=HOST, state=Life.RUNNING.value, request="bench",
             )  # fmt: skip
-        made, self.port = front(
-            bench, "front", home / "director.sock", self.files, ClientCertificates.OPTIONAL
+        sock = home / "director.sock"
+        made, _ = front(
+            bench, "front", sock, self.files, ClientCertificates.OPTIONAL, port=port
         )
-        self.url = f"https://{HOST}:{self.port}"
-        path.write_text(text.replace(f":{config.director.url.rpartition(':')[2]}", f":{self.port}"))
         web = [sys.executable, "-m", "conpaas.director.main", "--config", str(path), "web"]
-        processes = bench.start(web), bench.start(made.command())
-        self.served = Served(self.port, tuple(process.pid for process in processes))
+        self.served = start_server(bench, web, made, port)
         wait_for(self.served, self.files, "/api/v1/version", "the director does not answer")
 
 
@@ -146,8 +146,8 @@ class AgentHome:
 
 def machine_command(role: Role, places: Places) -> list[str]:
     """Return the command that is the server of a machine, but for where its files are."""
-    start = f"import pathlib, runpy, sys; sys.argv[1:] = []; from conpaas.{role}.__main__ import "
-    start += f"main; main(pathlib.Path({json.dumps(str(places.root))}))"
+    root = json.dumps(str(places.root))
+    start = f"from pathlib import Path; from conpaas.{role}.__main__ import main; main(Path({root}))"
     return [sys.executable, "-c", start]
 
 
@@ -157,12 +157,9 @@ def wait_for(served: Served, files: IdentityFiles, path: str, complaint: str) ->
     wait_until(lambda: ask_fresh(served.address, context, request), complaint)
 
 
-def start_server(
-    bench: Workbench, command: list[str], made: Front, port: int
-) -> tuple[Served, tuple[subprocess.Popen[bytes], ...]]:
+def start_server(bench: Workbench, command: list[str], made: Front, port: int) -> Served:
     """Start a server and its nginx."""
-    processes = bench.start(command), bench.start(made.command())
-    return Served(port, tuple(process.pid for process in processes)), processes
+    return Served(port, (bench.start(command).pid, bench.start(made.command()).pid))
 
 
 def _home(bench: Workbench, name: str, identity: Identity) -> Places:

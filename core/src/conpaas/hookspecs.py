@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from conpaas.cli.commands import Commands
     from conpaas.clouds.base import Cloud
     from conpaas.director.users import Caller
-    from conpaas.manager.application import ApplicationManager
     from conpaas.manager.base import Node, ServiceManager
+    from conpaas.manager.place import ApplicationPlace
     from conpaas.rpc import Operation
     from conpaas.service import Image, Panel, Service
     from conpaas.state import State
@@ -40,7 +40,7 @@ def conpaas_permit(user: Caller, operation: Operation) -> str | None:
 
 
 @hookspec
-def conpaas_manager_started(manager: ApplicationManager) -> None:
+def conpaas_manager_started(manager: ApplicationPlace) -> None:
     """React to a manager that has started or come back, before it serves (manager)."""
 
 

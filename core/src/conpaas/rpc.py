@@ -351,7 +351,7 @@ def finish(job: Job[T], see: Callable[[Progress], None] = lambda step: None) -> 
 
 
 def scaled(job: Job[T], low: int, high: int) -> Job[T]:
-    """Run a job as a part of another: its 0–100 % become ``low``–``high`` %."""
+    """Run a job as a part of another: its 0 to 100 % become ``low`` to ``high`` %."""
     while True:
         try:
             step = next(job)

@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from conpaas.agent.base import ServiceAgent
-    from conpaas.manager.base import ServiceManager
+from conpaas.agent.base import ServiceAgent
+from conpaas.manager.base import ServiceManager
+from conpaas.service_type import Image, Role, ServiceType
 
-
-@dataclass(frozen=True)
-class Role:
-    """A part that a node can play.
-
-    Args:
-        name: As users type it: ``add_nodes --<name> 2``.
-        summary: What such a node does, in a few words.
-        fixed: Users neither add nor remove nodes of this role; the service sees to them.
-        replace_lost: A node of this role that is lost is replaced by a new one at once.
-    """
-
-    name: str
-    summary: str
-    fixed: bool = False
-    replace_lost: bool = False
+__all__ = ["Image", "Panel", "Role", "Service"]
 
 
-@dataclass(frozen=True)
-class Image:
-    """What a service needs on its machines.
+@dataclass(frozen=True, kw_only=True)
+class Service(ServiceType):
+    """A service type with the classes that carry it out.
 
     Args:
-        packages: Debian packages.
-        script: A shell script, run as root in the image when it is built, after the packages.
+        manager: Directs a service's nodes, on its application's manager.
+        agent: Runs on each node.
     """
 
-    packages: tuple[str, ...] = ()
-    script: str | None = None
+    manager: type[ServiceManager[Any]]
+    agent: type[ServiceAgent]
 
 
 @dataclass(frozen=True)
@@ -47,32 +32,3 @@ class Panel:
     title: str
     template: str
     values: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service type: its name, its classes, its roles and its machines.
-
-    Args:
-        name: As users type it; also the name of the entry point and of the ``cps-<name>`` script.
-        title: As pages show it.
-        summary: One sentence that helps to choose it.
-        roles: The first is the default: what ``--count`` means.
-    """
-
-    name: str
-    title: str
-    manager: type[ServiceManager[Any]]
-    agent: type[ServiceAgent]
-    roles: tuple[Role, ...]
-    summary: str = ""
-    image: Image = Image()
-
-    @property
-    def default_role(self) -> Role:
-        """The role of a node when nobody says which."""
-        return self.roles[0]
-
-    def role(self, name: str) -> Role | None:
-        """Return the role of that name, if there is one."""
-        return next((role for role in self.roles if role.name == name), None)

@@ -15,7 +15,6 @@ from urllib.parse import quote, unquote
 
 import falcon
 
-
 from conpaas.channel import UPLOAD_TYPE
 from conpaas.errors import ConPaaSError, InvalidError, NotFoundError, TooLargeError
 from conpaas.rpc import Download, Operation, Upload, arguments_from_json

@@ -178,3 +178,22 @@ def test_a_hand_written_command_runs_with_the_director_at_hand(cps, configured, 
     assert "the following arguments are required: cake" in capsys.readouterr().err
     assert cps("cps-bakery", "taste", "--help") == 0
     assert "Once more" in capsys.readouterr().out
+
+
+def test_a_character_that_the_terminal_cannot_show_is_no_defect(installed, configured, director):
+    director.answers["/application/list"] = [{"aid": 1, "name": "蛋糕"}]
+    ran = installed("cps-application", "list", "-c", "name", env={"PYTHONIOENCODING": "latin-1"})
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "\\u86cb\\u7cd5" in ran.stdout
+
+
+def test_a_defect_of_ours_is_told_in_a_line(cps, configured, director, capsys):
+    director.answers["/application/start"] = lambda request: (
+        202,
+        {"job": 1, "watch": "/api/v1/x"},
+    )
+    director.answers["/x"] = "no report"
+    assert cps("cps-application", "start", "1") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("ERROR: this is a defect: TypeError")
+    assert err.count("\n") == 1

@@ -66,6 +66,15 @@ def test_global_options_that_an_operation_uses_itself_are_not_offered_twice(told
     assert [line for line in lines if "--version" in line] == ["  -v, --version VERSION  Which"]
 
 
+def test_what_is_no_object_is_explained_and_not_done(told, cps, capsys):
+    text = told("cps-tools", "complete", "--help")
+    assert text == told("cps-tools", "help", "complete")
+    assert "source <(cps-tools complete)" in text
+    assert "exit ends it" in told("cps-tools", "shell", "-h")
+    assert cps("cps-tools", "complete", "bash") == 2
+    assert "too many arguments" in capsys.readouterr().err
+
+
 @pytest.fixture
 def offered(told, tmp_path):
     """Return what bash offers for a line that ends at the cursor."""

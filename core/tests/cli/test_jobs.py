@@ -33,8 +33,8 @@ def test_each_new_step_is_a_line_and_the_end_a_sentence(cps, configured, directo
 
 
 def test_a_job_without_a_result_is_done(cps, configured, director, capsys):
-    director.job("/applications/1/services/1/start", report("done", 100))
-    assert cps("cps-bakery", "start", "1", "1") == 0
+    director.job("/applications/1/services/1/rest", report("done", 100))
+    assert cps("cps-bakery", "rest", "1", "1") == 0
     assert capsys.readouterr().out == "done.\n"
 
 
@@ -126,4 +126,4 @@ def test_leaving_says_that_the_job_goes_on(configured, director):
     rest = process.stderr.read()
     process.stderr.close()
     assert process.wait(10) == 130
-    assert rest == "ERROR: the job goes on; see: cps-tools job get 7 -a 1\n"
+    assert rest == "The job goes on; see: cps-tools job get 7 -a 1\n"

@@ -71,8 +71,8 @@ def test_without_a_terminal_nobody_is_asked(cps, configured, director):
 
 def test_a_job_shows_a_bar_that_goes_away(terminal, director):
     report = {"state": "running", "percent": 50, "message": "boot\x1b]0;x\x07ing"}
-    director.job("/applications/1/services/1/start", report, {"state": "done"})
-    code, shown = terminal("cps-bakery", "start", "1", "1")
+    director.job("/applications/1/services/1/rest", report, {"state": "done"})
+    code, shown = terminal("cps-bakery", "rest", "1", "1")
     assert code == 0
     assert "████████████░░░░░░░░░░░░  50% boot\\x1b]0;x\\x07ing" in shown
     assert shown.endswith("\r\x1b[Kdone.\n")

@@ -10,9 +10,7 @@ from conpaas.cli.parser import GLOBALS
 
 _SCRIPT = """\
 # Bash completion for cps-tools and every cps-<object>.
-# For this shell:  source <(cps-tools complete)
-# For good:        cps-tools complete > ~/.local/share/bash-completion/completions/cps-tools
-#                  and  source  that file in ~/.bashrc, for the cps-<object> scripts
+# How to install it: cps-tools complete --help
 _cps_words() {{
     case "$1" in
 {cases}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
-from conpaas.cli.failure import Failure, Usage
+from conpaas.cli.failure import Failure, Interrupted, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def run_words(index: Index, object_name: str, words: list[str]) -> int:
         words: What was typed after it.
     """
     options: dict[str, str] = {}
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets its number.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _dispatch(index, object_name, words, options)
         sys.stdout.flush()
@@ -51,7 +55,7 @@ def _dispatch(index: Index, object_name: str, words: list[str], options: dict[st
         asked, words = True, words[1:]
     if not object_name:
         if not words or words[0] in ("complete", "shell"):
-            _extra(index, "" if asked else "".join(words[:1]), words[:1])
+            _extra(index, words, asked or "--help" in words or "-h" in words)
             return
         object_name, words = words[0], take_globals(words[1:], options)
         program += f" {object_name}"
@@ -118,19 +122,21 @@ def _with(index: Index, object_name: str) -> Index:
     return looked_again(index, object_name)
 
 
-def _extra(index: Index, name: str, asked_for: list[str]) -> None:
-    if name == "complete":
+def _extra(index: Index, words: list[str], asked: bool) -> None:
+    if not words or asked:
+        from conpaas.cli.help import of_extra, overview
+
+        print(of_extra(words[0]) if words else overview(index))
+    elif words[1:]:
+        raise Usage(f"there is no place for {words[1]!r}: too many arguments")
+    elif words[0] == "complete":
         from conpaas.cli.complete import script
 
         print(script(index))
-    elif name == "shell":
+    else:
         from conpaas.cli.shell import interact
 
         interact(index)
-    else:
-        from conpaas.cli.help import EXTRAS, overview
-
-        print(EXTRAS[asked_for[0]] if asked_for else overview(index))
 
 
 def _as_failure(error: Exception) -> Failure:
@@ -155,6 +161,6 @@ def _tell(failure: Failure, options: dict[str, str]) -> int:
     if isinstance(failure, Usage) and failure.usage:
         print(f"Usage: {failure.usage}", file=sys.stderr)
     message = visible(failure.message, keep="\n")
-    told = message if message.startswith("ERROR") else f"ERROR: {message}"
-    print(told, file=sys.stderr)
+    said = isinstance(failure, Interrupted) or message.startswith("ERROR")
+    print(message if said else f"ERROR: {message}", file=sys.stderr)
     return failure.exit_code

@@ -18,6 +18,14 @@ EXTRAS = {
     "complete": "Print a script that makes bash complete commands",
     "shell": "Type commands one after the other",
 }
+_MORE = {
+    "complete": """\
+For this shell:  source <(cps-tools complete)
+For good:        cps-tools complete > ~/.conpaas/complete.bash
+                 echo source ~/.conpaas/complete.bash >> ~/.bashrc
+Do it again after a plugin was installed.""",
+    "shell": "Commands are typed without cps-tools; exit ends it.",
+}
 _COLUMNS = 98
 _LONGEST_TERM = 34
 
@@ -47,6 +55,11 @@ def overview(index: Index) -> str:
     lines += ["", "Also:", *_terms(EXTRAS.items()), "", "Everywhere:", *_terms(_globals())]
     lines += ["", "cps-tools <object> <operation> --help tells the arguments of an operation."]
     return "\n".join(lines)
+
+
+def of_extra(name: str) -> str:
+    """Return the help of what is no object."""
+    return f"Usage: cps-tools {name}\n\n{EXTRAS[name]}.\n\n{_MORE[name]}"
 
 
 def of_object(index: Index, name: str, program: str) -> str:

@@ -53,7 +53,7 @@ def follow(
             time.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)
     except KeyboardInterrupt:
-        raise Interrupted(f"the job goes on; see: {how_to_watch}") from None
+        raise Interrupted(f"The job goes on; see: {how_to_watch}") from None
     finally:
         meter.end()
 

@@ -128,7 +128,7 @@ class Cloud(abc.ABC):
     def destroy_machine(self, machine_id: str) -> None:
         """Destroy a machine; its volumes are detached and kept.  One that is gone is fine."""
 
-    def start_machine(self, machine_id: str) -> None:
+    def start_machine(self, machine_id: str) -> None:  # noqa: B027 - most clouds restart their own
         """Boot a machine that is stopped (after its host restarted); running is fine."""
 
     def console(self, machine_id: str) -> str:

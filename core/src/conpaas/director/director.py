@@ -65,6 +65,7 @@ class Director:
         authority: Issues certificates.
         ways: To managers.
         queue: Hands jobs to workers.
+        objects: The objects of the API by name; each is made with the director and a caller.
         worker: Name of this process among those that run jobs.
     """
 
@@ -77,9 +78,11 @@ class Director:
         authority: Authority,
         ways: ManagerWays,
         queue: Queue,
+        objects: Mapping[str, type[Any]],
         worker: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._objects = objects
         self.config = config
         self.database = database
         self.plugins = plugins
@@ -107,11 +110,9 @@ class Director:
         return find_operation(self._class(name), operation)
 
     def _class(self, name: str) -> type[Any]:
-        from conpaas.director.api import OBJECTS
-
-        if name not in OBJECTS:
+        if name not in self._objects:
             raise NotFoundError(f"there is no object {name[:60]!r}")
-        return OBJECTS[name]
+        return self._objects[name]
 
     def permit(self, caller: Caller, operation: Operation) -> None:
         """Raise when a plugin refuses the call."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from conpaas import config as files
 from conpaas.certificates import Authority, Identity, Role, new_key
 from conpaas.clouds.base import Cloud
+from conpaas.director.api import OBJECTS
 from conpaas.director.config import DirectorConfig
 from conpaas.director.database import migrate, open_database
 from conpaas.director.director import Director
@@ -54,9 +55,8 @@ def make_clouds(config: DirectorConfig, plugins: Plugins) -> dict[str, Cloud]:
                 f"{where} must have the key 'driver'{did_you_mean('', plugins.clouds)}"
             )
         if driver not in plugins.clouds:
-            raise InvalidError(
-                f"{where}: there is no driver {driver!r}{did_you_mean(str(driver), plugins.clouds)}"
-            )
+            near = did_you_mean(str(driver), plugins.clouds)
+            raise InvalidError(f"{where}: there is no driver {driver!r}{near}")
         kind = plugins.clouds[driver]
         given = files.section(kind.Settings, settings, where)
         clouds[name] = kind(name, given, config.director.name)
@@ -141,6 +141,7 @@ def make_director(config: DirectorConfig, worker: str = "") -> tuple[Director, H
         authority,
         HttpManagerWays(peers),
         queue,
+        OBJECTS,
         worker,
     )
     queue.run = director.jobs.run

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from conpaas.director.director import Director
 from conpaas.director.jobs import Scope
 from conpaas.director.models import Application, Service
 from conpaas.director.users import Caller
@@ -11,9 +12,6 @@ from conpaas.errors import InvalidError, NotFoundError, WrongStateError
 from conpaas.nearest import did_you_mean
 from conpaas.rpc import JobState, Operation
 from conpaas.state import State
-
-if TYPE_CHECKING:
-    from conpaas.director.director import Director
 
 
 class ApiObject:

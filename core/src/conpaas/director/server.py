@@ -11,8 +11,16 @@ from conpaas.director.openapi import OpenApi, Reference
 from conpaas.director.users import Authentication
 from conpaas.errors import DeniedError, InvalidError, UnauthenticatedError
 from conpaas.gate import verified
-from conpaas.web import App, Request, Response, new_app, read_arguments, read_json, send_job
-from conpaas.web import send_result
+from conpaas.web import (
+    App,
+    Request,
+    Response,
+    new_app,
+    read_arguments,
+    read_json,
+    send_job,
+    send_result,
+)
 
 
 def make_app(director: Director) -> App:

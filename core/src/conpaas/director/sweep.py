@@ -81,8 +81,10 @@ class Sweep:
         running = Application.select().where(Application.state == State.RUNNING.value)
         for application in list(running):
             machine = self._director.manager_machine(application)
+            if machine is None:
+                continue
             try:
-                if machine is None or not self._director.room.is_gone(machine):
+                if not self._director.room.is_gone(machine):
                     continue
             except ConPaaSError as error:
                 logger.warning("nobody knows whether %s is there: %s", machine.name, error)

@@ -62,6 +62,7 @@ class ApplicationManager:
         log_file: Path,
     ) -> None:
         self.config = config
+        self.application = config.manager.application
         self.plugins = plugins
         self.ways = ways
         self.book = Book(records)
@@ -90,6 +91,11 @@ class ApplicationManager:
         self.runner.recover(self.target)
         self.handover.start()
         self.handover.soon()
+
+    @property
+    def managers(self) -> list[Any]:
+        """The application's service managers, by number."""
+        return [host.manager for _, host in sorted(self.services.items())]
 
     def target(self, name: str) -> Any:
         """Return what jobs of that target's name work on, None when it is gone."""

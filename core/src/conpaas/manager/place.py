@@ -12,7 +12,7 @@ from conpaas.api import Change
 from conpaas.errors import ConPaaSError
 from conpaas.manager.nodes import Node
 from conpaas.rpc import Job
-from conpaas.service import Service
+from conpaas.service_type import ServiceType
 from conpaas.state import State
 
 T = TypeVar("T")
@@ -79,7 +79,6 @@ class Nodes(Protocol):
 class ManagerPlace(Protocol):
     """Where a :class:`~conpaas.manager.base.ServiceManager` lives."""
 
-    service: Service
     number: int  #: of the service in its application
     application: int
     store: MutableMapping[str, Any]
@@ -92,6 +91,10 @@ class ManagerPlace(Protocol):
     upload_limit: int  #: bytes
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
+
+    @property
+    def service(self) -> ServiceType:
+        """The service's type."""
 
     @property
     def resuming(self) -> bool:
@@ -117,3 +120,13 @@ class ManagerPlace(Protocol):
 
     def tell_removed(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have left."""
+
+
+class ApplicationPlace(Protocol):
+    """A manager of an application, as plugins see it."""
+
+    application: int  #: its number
+
+    @property
+    def managers(self) -> list[Any]:
+        """The application's service managers, by number."""

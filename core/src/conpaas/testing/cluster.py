@@ -22,6 +22,7 @@ from conpaas.certificates import Authority, Identity, Role, Verifier, new_key, s
 from conpaas.channel import HttpChannel
 from conpaas.clouds.base import CloudMachine
 from conpaas.clouds.memory import MemoryCloud, MemoryProvider, MemorySettings
+from conpaas.director.api import OBJECTS
 from conpaas.director.config import DirectorConfig, DirectorSection, MachinesSection
 from conpaas.director.database import migrate, open_database
 from conpaas.director.director import Director
@@ -221,12 +222,11 @@ class Cluster:
             self.authority,
             HttpManagerWays(NetworkPeers(self.network, self._certificate)),
             queue,
+            OBJECTS,
             "cluster",
         )
         queue.run = self._in_worker
-        self.network.join(
-            DIRECTOR_URL, Identity(Role.DIRECTOR), make_director_app(self.director)
-        )
+        self.network.join(DIRECTOR_URL, Identity(Role.DIRECTOR), make_director_app(self.director))
 
     def restart(self, machine: TestMachine) -> None:
         """Kill a machine's manager or agent and start it again on the same files."""

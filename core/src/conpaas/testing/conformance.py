@@ -49,7 +49,8 @@ class ServiceConformance:
         """The entry point, the service type and the script ``cps-<name>`` have one name."""
         (plugin,) = [e for e in entry_points(group=GROUP) if e.name == self.name]
         assert plugin.dist is not None
-        scripts = {e.name: e.value for e in plugin.dist.entry_points.select(group="console_scripts")}
+        own = plugin.dist.entry_points.select(group="console_scripts")
+        scripts = {script.name: script.value for script in own}
         assert scripts.get(f"cps-{self.name}") == "conpaas.cli.main:main"
 
     def test_it_says_what_it_is(self, service: Service) -> None:

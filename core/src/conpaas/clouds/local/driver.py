@@ -221,7 +221,7 @@ class LocalNodeDriver(NodeDriver):
                 continue
             with self.store.lock_if_free(machine_id) as free:
                 # It may have been completed or removed since we looked.
-                if False:
+                if free and not self._is_whole(machine_id):
                     self._destroy(machine_id)
         self.volumes.sweep()
 

@@ -1,7 +1,6 @@
 """The first tables."""
 
 # The models as they were then: a migration must not follow what the code says later.
-# ruff: noqa: D101, D106, N806
 
 import peewee as pw
 from peewee_migrate import Migrator

@@ -1,0 +1,61 @@
+"""Fixtures of the tests of the whole: a nutshell that runs, and its command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from e2e import CommandLine, Nutshell, application
+
+NAME = "e2e"
+
+
+@pytest.fixture(scope="session")
+def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Nutshell]]:
+    """Returns a function that starts a nutshell; whatever happens, all of them are destroyed."""
+    if os.geteuid() != 0:
+        pytest.skip("starts real machines on this machine, for which it must be root")
+    made: list[Nutshell] = []
+
+    def make(name: str, before: Callable[[Nutshell], None] = lambda made: None) -> Nutshell:
+        nutshell = Nutshell(name, tmp_path_factory.mktemp(name))
+        made.append(nutshell)
+        if nutshell.home.exists():
+            nutshell.destroy()  # an earlier run was killed
+        before(nutshell)
+        nutshell.ok("start")
+        return nutshell
+
+    yield make
+    for nutshell in made:
+        if nutshell.home.exists():
+            nutshell.destroy()
+
+
+@pytest.fixture(scope="session")
+def nutshell(make_nutshell: Callable[..., Nutshell]) -> Nutshell:
+    """The nutshell that the tests share."""
+    return make_nutshell(NAME)
+
+
+@pytest.fixture(scope="session")
+def cps(nutshell: Nutshell) -> CommandLine:
+    """The command line of the nutshell's user."""
+    return nutshell.cps
+
+
+@pytest.fixture(scope="module")
+def running(nutshell: Nutshell, request: pytest.FixtureRequest) -> Iterator[int]:
+    """A running application for the tests of one module: its id."""
+    with application(nutshell, Path(request.module.__file__).stem) as aid:
+        yield aid
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs machines, and keep it together when tests run in parallel."""
+    for item in items:
+        if "make_nutshell" in getattr(item, "fixturenames", ()):
+            item.add_marker("machines")
+            item.add_marker(pytest.mark.xdist_group("machines"))
