@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,12 +20,11 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         pytest.skip("starts real machines on this machine, for which it must be root")
     made: list[Nutshell] = []
 
-    def make(name: str, before: Callable[[Nutshell], None] = lambda made: None) -> Nutshell:
+    def make(name: str) -> Nutshell:
         nutshell = Nutshell(name, tmp_path_factory.mktemp(name))
         made.append(nutshell)
         if nutshell.home.exists():
             nutshell.destroy()  # an earlier run was killed
-        before(nutshell)
         nutshell.ok("start")
         return nutshell
 
@@ -36,8 +36,21 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 @pytest.fixture(scope="session")
 def nutshell(make_nutshell: Callable[..., Nutshell]) -> Nutshell:
-    """The nutshell that the tests share."""
-    return make_nutshell(NAME)
+    """The nutshell that the tests share; it has two more clouds, which are no good.
+
+    They are the local cloud with another image or another first program, so that all their
+    machines go with it.
+    """
+    made = make_nutshell(NAME)
+    text = made.config.read_text()
+    local = text[text.index("[clouds.local]") :]
+    made.config.write_text(
+        text
+        + re.sub(r'image = ".*"', 'image = "conpaas-missing"', local).replace("local]", "empty]")
+        + f'{local}init = "/bin/echo the disk is broken"\n'.replace("local]", "dying]")
+    )
+    made.ok("start")
+    return made
 
 
 @pytest.fixture(scope="session")

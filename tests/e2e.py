@@ -67,9 +67,7 @@ class CommandLine:
             "LC_ALL": "C.UTF-8",
         }
 
-    def __call__(
-        self, line: str | Sequence[str], given: str = "", seconds: float = 120.0
-    ) -> Ran:
+    def __call__(self, line: str | Sequence[str], given: str = "", seconds: float = 120.0) -> Ran:
         """Run a command line; a list of words is taken as they are."""
         process = self.begin(line)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import random
 import resource
 import socket
 import statistics
@@ -132,10 +133,14 @@ def memory_of(*pids: int) -> float:
     return total / 1024
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that nothing listens on."""
-    with socket.create_server((host, 0)) as server:
-        return int(server.getsockname()[1])
+def free_port() -> int:
+    """Return a TCP port of this machine that nothing listens on."""
+    while True:
+        # None that the kernel gives to clients: one that asks a server which does not listen yet
+        # could get that very port, and be connected with itself.
+        port = random.randint(20_000, 32_000)  # noqa: S311
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(is_there: Callable[[], bool], what: str, pause: float = 0.005) -> None:

@@ -37,7 +37,7 @@ class ConPaaSError(Exception):
     @staticmethod
     def from_json(error: dict[str, Any]) -> ConPaaSError:
         """Rebuild the error that the other side raised."""
-        known = ConPaaSError._classes.get(error.get("code", ""), ConPaaSError)
+        known = ConPaaSError._classes.get(str(error.get("code")), ConPaaSError)
         return known(str(error.get("message", "no message")), error.get("detail"))
 
     @staticmethod

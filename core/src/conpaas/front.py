@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from conpaas import files
 from conpaas.errors import (
     ConPaaSError,
     InvalidError,
@@ -22,7 +23,6 @@ from conpaas.errors import (
     UnauthenticatedError,
     UnreachableError,
 )
-from conpaas.machine import files
 
 CERTIFICATE_HEADER = "X-Client-Certificate"
 ADDRESS_HEADER = "X-Real-IP"

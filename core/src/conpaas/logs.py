@@ -12,7 +12,7 @@ def tail(path: Path, lines: int) -> str:
 
     A symbolic link is not followed: what is behind it is not the log.
     """
-    if path.is_symlink() or not path.is_file():
+    if lines < 1 or path.is_symlink() or not path.is_file():
         return ""
     with path.open("rb") as file:
         size = file.seek(0, 2)

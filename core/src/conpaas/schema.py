@@ -7,6 +7,7 @@ order and any part of it.
 from __future__ import annotations
 
 import json
+import math
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import msgspec
 from conpaas.errors import InvalidError
 
 MAX_JSON_BYTES = 1 << 20  #: of a request's or an answer's JSON body
+MAX_WHOLE = (1 << 63) - 1  #: more than this no database keeps
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ def _convert(value: Any, hint: Any, name: str, *, strict: bool) -> Any:
         result = msgspec.convert(value, parts.full, strict=strict)
     except msgspec.ValidationError as error:
         raise InvalidError(f"{name}: {_in_words(str(error))}") from None
+    if isinstance(result, int) and abs(result) > MAX_WHOLE:
+        raise InvalidError(f"{name}: the number is too large")
     if result is not None:
         for check in parts.checks:
             if complaint := check.complaint(result):
@@ -138,13 +142,17 @@ def parse_json(body: bytes, what: str = "the request's body") -> Any:
 
     Raises:
         InvalidError: It is no JSON, is nested too deeply, says a key twice, or holds a number
-            that is none (NaN, Infinity).
+            that is none (NaN, Infinity) or too large to be kept (over 64 bits).
     """
     if not body.strip():
         return {}
     try:
         return json.loads(
-            body, object_pairs_hook=lambda pairs: _unique(pairs, what), parse_constant=_no_number
+            body,
+            object_pairs_hook=lambda pairs: _unique(pairs, what),
+            parse_constant=_no_number,
+            parse_int=_whole_number,
+            parse_float=_number,
         )
     except RecursionError:
         raise InvalidError(f"{what} is nested too deeply") from None
@@ -163,3 +171,15 @@ def _unique(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
 
 def _no_number(text: str) -> Any:
     raise ValueError(f"{text} is not a number")
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > 20 or not -MAX_WHOLE <= int(text) <= MAX_WHOLE:
+        raise ValueError(f"{text[:20]} is too large a number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:20]} is too large a number")
+    return value

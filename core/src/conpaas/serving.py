@@ -17,7 +17,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.sock import create_sockets  # type: ignore[import-untyped]
 
-from conpaas.machine import files
+from conpaas import files
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -116,7 +116,13 @@ class Manager(ServiceManager[ServiceAgent]):
 
 @hookimpl
 def conpaas_service():
-    return Service("garden", "Garden", Manager, ServiceAgent, (Role("bed", ""),))
+    return Service(
+        name="garden",
+        title="Garden",
+        manager=Manager,
+        agent=ServiceAgent,
+        roles=(Role("bed", ""),),
+    )
 '''
 
 
@@ -209,6 +215,17 @@ def test_a_plugin_that_is_mended_is_seen_at_once(place):
     for _ in range(2):
         assert place("garden").returncode == 2
     (place.site / "conpaas_garden/plugin.py").write_text(GARDEN)
+    assert "Water the garden." in place("garden").stdout
+
+
+def test_a_library_that_is_mended_mends_its_plugin(place):
+    library = place.site / "garden_tools/__init__.py"
+    library.parent.mkdir()
+    library.write_text("import nothing_of_this_name\n")
+    place.install(place.site, "garden", "import garden_tools\n" + GARDEN)
+    for _ in range(2):
+        assert place("garden").returncode == 2
+    library.write_text("")
     assert "Water the garden." in place("garden").stdout
 
 

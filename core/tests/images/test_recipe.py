@@ -13,7 +13,14 @@ class Greeter:
     @hookimpl
     def conpaas_service(self):
         image = Image(packages=("cowsay", "curl"), script="echo made > /etc/made\n")
-        return Service("greeter", "Greeter", object, object, (Role("node", ""),), image=image)
+        return Service(
+            name="greeter",
+            title="Greeter",
+            manager=object,
+            agent=object,
+            roles=(Role("node", "Greets"),),
+            image=image,
+        )
 
 
 class Everywhere:

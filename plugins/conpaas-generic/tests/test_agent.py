@@ -15,7 +15,7 @@ import pytest
 
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError, BusyError
-from conpaas.machine import files
+from conpaas import files
 from conpaas.rpc import Upload
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas_generic import scripts as scripts_module

@@ -190,18 +190,36 @@ def test_enabling_again_tries_a_failed_init_again(generic: Generic, tmp_path: Pa
     assert generic.notes() == [["init.sh "] * 3]
 
 
-def test_a_failing_init_on_a_new_node_can_be_repaired(generic: Generic, tmp_path: Path) -> None:
+def test_a_node_whose_init_fails_is_given_back_and_the_service_runs_on(
+    generic: Generic, tmp_path: Path
+) -> None:
     generic.start(init=f"{NOTES}[ $MY_ROLE = master -o -e {tmp_path}/network ]", notify=NOTES)
     with pytest.raises(AgentError, match=r"node-3 .*return code 1"):
         generic.add(1)
-    assert generic.state is State.ERROR
-    with pytest.raises(AgentError, match="return code 1"):
-        generic.cluster.run(generic.user.repair())
-    (tmp_path / "network").touch()
-    generic.cluster.run(generic.user.repair())
     assert generic.state is State.RUNNING
-    generic.cluster.wait(generic.quiet)
-    assert generic.notes() == [["init.sh ", "notify.sh "], ["init.sh "] * 3]
+    assert [node.agent_id for node in generic.user.list_nodes()] == ["node-2"]
+    assert len(generic.cluster.provider.machines) == 2
+    (tmp_path / "network").touch()
+    generic.add(1)
+    assert [node.agent_id for node in generic.user.list_nodes()] == ["node-2", "node-4"]
+
+
+def test_a_lost_master_is_replaced_by_repair(generic: Generic) -> None:
+    generic.start(init="true")
+    generic.add(1)
+    (master,) = [node for node in generic.user.list_nodes() if node.role == "master"]
+    machine = generic.cluster.machine(int(master.agent_id.removeprefix("node-")))
+    generic.cluster.cut(machine)
+    generic.cluster.look()
+    assert [(n.role, n.state) for n in generic.user.list_nodes()] == [
+        ("master", "lost"),
+        ("node", "ready"),
+    ]
+    generic.cluster.run(generic.user.repair())
+    assert sorted((n.role, n.state) for n in generic.user.list_nodes()) == [
+        ("master", "ready"),
+        ("node", "ready"),
+    ]
 
 
 def test_a_service_whose_init_fails_at_the_start_is_mended_by_other_code(

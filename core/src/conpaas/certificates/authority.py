@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from conpaas import files
 from conpaas.certificates import keys
 from conpaas.certificates.identity import DEPLOYMENT, Identity
 from conpaas.errors import InvalidError
-from conpaas.machine import files
 
 #: How long an authority itself lives.
 AUTHORITY_LIFETIME = dt.timedelta(days=3653)

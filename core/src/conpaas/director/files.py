@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import IO
 
-from conpaas.errors import InvalidError, NotFoundError, TooLargeError
+from conpaas import files
+from conpaas.errors import InvalidError, NotFoundError
 from conpaas.rpc import Download
 from conpaas.web import pieces_of
 
-PIECE = 1 << 16
 MAX_SNAPSHOT = 256 << 20  #: bytes
 
 
@@ -72,18 +70,10 @@ class ApplicationFiles:
         return self._directory / "blobs" / digest
 
     def _receive(self, stream: IO[bytes], there: Path, limit: int, digest: str | None) -> None:
-        there.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=there.parent, delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                seen = _copy(stream, file, limit)
-                if digest not in (None, seen):
-                    raise InvalidError("the content does not have that digest")
-                file.flush()
-                os.fsync(file.fileno())
-                temporary.replace(there)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with files.receive(stream, there.parent, limit) as received:
+            if digest not in (None, received.digest):
+                raise InvalidError("the content does not have that digest")
+            received.keep(there)
 
     def _send(self, path: Path, *, missing_ok: bool) -> Download:
         try:
@@ -93,14 +83,3 @@ class ApplicationFiles:
                 return Download(iter(()), path.name, size=0)
             raise NotFoundError(f"there is no file {path.name[:12]} here") from None
         return Download(pieces_of(file), path.name, size=os.fstat(file.fileno()).st_size)
-
-
-def _copy(stream: IO[bytes], file: IO[bytes], limit: int) -> str:
-    seen, size = hashlib.sha256(), 0
-    while piece := stream.read(PIECE):
-        size += len(piece)
-        if size > limit:
-            raise TooLargeError(f"the file has more than the {limit >> 20} MB that are allowed")
-        seen.update(piece)
-        file.write(piece)
-    return seen.hexdigest()

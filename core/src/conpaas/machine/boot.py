@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from conpaas import files
 from conpaas.errors import AgentError, InvalidError
-from conpaas.machine import files
 from conpaas.machine.places import Places
 from conpaas.machine.user_data import PROGRAM, UserData, parse
 

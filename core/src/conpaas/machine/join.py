@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conpaas import files
 from conpaas.certificates import Identity, Role, new_key, signing_request
 from conpaas.errors import DeniedError, InvalidError, UnreachableError
 from conpaas.front import ClientCertificates, Front
-from conpaas.machine import files
 from conpaas.machine.console import say
 from conpaas.machine.places import Places
 from conpaas.transport import Peers, TlsFiles, raise_for_error

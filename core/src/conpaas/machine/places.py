@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from conpaas.machine import files
+from conpaas import files
 from conpaas.supervisor.s6 import Supervisor
 
 

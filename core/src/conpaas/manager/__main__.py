@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
-from conpaas import config
+from conpaas import config, files
 from conpaas.api import ManagerDesk
 from conpaas.certificates import Identity, Role, Verifier
 from conpaas.machine.places import Places
@@ -29,9 +30,9 @@ def main(root: Path = Path("/")) -> None:
     places = Places(root)
     settings = config.load(ManagerConfig, places.configuration / "manager.toml", os.environ)
     section = settings.manager
-    files = places.identity
-    verifier = Verifier(files.ca.read_text(), section.deployment)
-    peers = Peers(TlsFiles(files.ca, files.certificate, files.key), expect=Identity(Role.DIRECTOR))
+    own = places.identity
+    verifier = Verifier(own.ca.read_text(), section.deployment)
+    peers = Peers(TlsFiles(own.ca, own.certificate, own.key), expect=Identity(Role.DIRECTOR))
     ways = HttpWays(peers, section.director_url, section.application)
 
     def build() -> App:
@@ -53,7 +54,7 @@ def main(root: Path = Path("/")) -> None:
         build,
         places.sockets / "manager.sock",
         started=lambda app: Renewal(
-            section.director_url, peers, verifier, files, places.supervisor
+            section.director_url, peers, verifier, own, places.supervisor
         ).start(),
     )
 
@@ -63,16 +64,9 @@ def fetch_state(ways: Ways, database: Path) -> None:
     if database.exists():
         return
     desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
-    temporary = database.with_suffix(".new")
-    with temporary.open("wb") as file:
-        for piece in desk.take_over().pieces:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    if temporary.stat().st_size:
-        temporary.replace(database)
-    else:
-        temporary.unlink()
+    with files.receive(desk.take_over().pieces, database.parent, sys.maxsize) as received:
+        if received.size:
+            received.keep(database)
 
 
 if __name__ == "__main__":

@@ -234,10 +234,3 @@ class ApplicationManager:
         host.log.warning("node %s (%s) is lost: %s", node.id, node.address, why)
         self.book.mark([node], NodeState.LOST)
         self.handover.soon()
-
-    def find_again(self, node: Node) -> None:
-        """Note that a lost node answers again."""
-        host = self.services[self.book.service_of(node)]
-        host.log.info("node %s (%s) answers again", node.id, node.address)
-        self.book.mark([node], NodeState.READY)
-        self.handover.soon()

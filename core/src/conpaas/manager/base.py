@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections import Counter
 from dataclasses import replace
 from typing import Annotated, ClassVar, TypeVar
 
@@ -10,7 +11,7 @@ import msgspec
 
 from conpaas.agent.base import LogEntry, ServiceAgent
 from conpaas.api import Change
-from conpaas.errors import ConPaaSError, InvalidError
+from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
 from conpaas.logs import tail
 from conpaas.manager.counts import check_room, check_there, counts_by_role, machines
 from conpaas.manager.nodes import Node, NodeInfo
@@ -75,7 +76,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
     )
     def start(self, cloud: Cloud = None) -> Job[None]:
         """Start the service on its first nodes."""
-        roles = self.first_roles or (self.service.default_role.name,)
+        roles = self._first_roles()
         yield Progress(0, f"asking for {machines(len(roles))}")
         nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 70)
         yield Progress(70, "configuring the service")
@@ -107,7 +108,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         self.place.tell_removed(gone)
 
     @expose(
-        states=(State.ERROR,),
+        states=(State.ERROR, State.RUNNING),
         meanwhile=State.ADAPTING,
         then=State.RUNNING,
         otherwise=State.ERROR,
@@ -115,13 +116,16 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         done="Service {service} of application {application} is running again.",
     )
     def repair(self) -> Job[None]:
-        """Try again after an error: give up lost nodes and make the others serve."""
+        """Try again after an error: give up lost nodes, replace those that must be, go on."""
+        if self.state is State.RUNNING and not self.place.nodes.lost():
+            raise WrongStateError(f"service {self.number} is RUNNING and has no lost nodes")
         yield Progress(0, "looking at the nodes")
-        yield from scaled(self.place.machines.release(self.place.nodes.lost()), 0, 20)
+        gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
+        yield from scaled(self.place.machines.release(gone), 0, 20)
         yield from scaled(self.place.machines.tidy(), 20, 30)
-        if not self.nodes:
-            roles = self.first_roles or (self.service.default_role.name,)
-            yield from scaled(self.place.machines.provide(roles, None), 30, 70)
+        there = Counter(node.role for node in self.nodes)
+        missing = Counter(self._first_roles()) - there
+        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 30, 70)
         yield Progress(70, "configuring the service")
         yield from _handled(self.on_start(self.nodes), 70, 98)
 
@@ -129,7 +133,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         states=(State.RUNNING,),
         meanwhile=State.ADAPTING,
         then=State.RUNNING,
-        otherwise=State.ERROR,
+        otherwise=State.RUNNING,
         resumes=True,
     )
     def add_nodes(self, nodes: Counts, cloud: Cloud = None) -> Job[list[NodeInfo]]:
@@ -142,7 +146,13 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         yield Progress(0, f"asking for {machines(len(roles))}")
         added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 70)
         yield Progress(70, "configuring the new nodes")
-        yield from _handled(self.on_nodes_added(added), 70, 98)
+        try:
+            yield from _handled(self.on_nodes_added(added), 70, 90)
+        except ConPaaSError as error:
+            yield Progress(90, f"giving the new machines back, because: {error}")
+            yield from scaled(self.place.machines.release(added), 90, 95)
+            yield from _handled(self.on_nodes_removed(added), 95, 98)
+            raise
         self.place.tell_added(added)
         return [self._info(node) for node in added]
 
@@ -160,9 +170,10 @@ class ServiceManager(ManagerTools[A], abc.ABC):
             check_there(counts, self.nodes)
             self.check_remove(counts)
         yield Progress(0, "choosing the nodes to give up")
-        leaving = self.place.leave(
+        leaving = self.place.choose(
             lambda: [n for role, count in counts.items() for n in self.choose_nodes(role, count)]
         )
+        self.place.leave(leaving)
         yield Progress(1, f"draining {', '.join(node.id for node in leaving)}")
         yield from _handled(self.on_nodes_leaving(leaving), 0, 40)
         yield Progress(40, f"giving {machines(len(leaving))} back")
@@ -183,7 +194,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
     def replace_lost_nodes(self) -> Job[None]:
         """Put new nodes in the place of lost ones whose role says so."""
         yield Progress(0, "looking at the lost nodes")
-        lost = self.place.leave(self.replaceable)
+        lost = self.place.choose(self.replaceable)
         for node in lost:
             yield from _handled(self.on_node_lost(node), 0, 10)
         yield Progress(10, f"asking for {machines(len(lost))} instead")
@@ -195,6 +206,22 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         yield from _handled(self.on_nodes_added(added), 80, 98)
         self.place.tell_removed(lost)
         self.place.tell_added(added)
+
+    @expose(
+        states=(State.RUNNING,),
+        meanwhile=State.ADAPTING,
+        then=State.RUNNING,
+        otherwise=State.RUNNING,
+        resumes=True,
+        hidden=True,
+    )
+    def take_back_nodes(
+        self, agent_ids: Annotated[tuple[str, ...], "Lost nodes that answer again"]
+    ) -> Job[None]:
+        """Take lost nodes in again that have come back."""
+        yield Progress(0, f"taking back {', '.join(agent_ids)}")
+        found = self.place.nodes.take_back(agent_ids)
+        yield from _handled(self.on_nodes_added(found), 10, 98)
 
     @expose(reads=True)
     def list_nodes(self) -> list[NodeInfo]:
@@ -271,6 +298,9 @@ class ServiceManager(ManagerTools[A], abc.ABC):
             )
 
     # -- core's own ---------------------------------------------------------------------------
+
+    def _first_roles(self) -> tuple[str, ...]:
+        return self.first_roles or (self.service.default_role.name,)
 
     def replaceable(self) -> list[Node]:
         """Return the lost nodes whose role says that they are replaced."""

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 
 @dataclass(frozen=True)
 class ManagerSection:
-    """Who this manager is, and where its director is.
+    """Who this manager is, and where its director is."""
 
-    ``takes_over`` is true when it replaces a manager whose machine was lost, so that nodes and
-    jobs may still be there; false when the application has been started anew.
-    """
-
-    deployment: str
-    director_url: str
-    owner: int
-    application: int
-    machine: int
-    address: str
-    takes_over: bool = False
+    deployment: Annotated[str, "Name of the director's deployment"]
+    director_url: Annotated[str, "Where the director is"]
+    owner: Annotated[int, "Number of the user whose application this is"]
+    application: Annotated[int, "Number of the application"]
+    machine: Annotated[int, "The director's number of this machine"]
+    address: Annotated[str, "Of this machine"]
+    takes_over: Annotated[
+        bool,
+        "True: it replaces a manager whose machine was lost, so that nodes and jobs may still be "
+        "there; false: the application has been started anew",
+    ] = False
 
 
 @dataclass(frozen=True)
 class LimitsSection:
     """How much is allowed; sizes in bytes."""
 
-    nodes_per_service: int = 100
-    upload: int = 2 << 30
-    unpacked: int = 4 << 30
-    members: int = 100_000
+    nodes_per_service: Annotated[int, "Nodes of one service"] = 100
+    upload: Annotated[int, "Of an archive that is uploaded"] = 2 << 30
+    unpacked: Annotated[int, "Of what an archive holds"] = 4 << 30
+    members: Annotated[int, "Files and directories in an archive"] = 100_000
 
 
 @dataclass(frozen=True)
 class WatchSection:
-    """How nodes are watched, in seconds.
+    """How nodes are watched, in seconds."""
 
-    ``every``: between two rounds.  ``lost_after``: without an answer, a node counts as lost.
-    ``boot``: how long a new machine may take until its agent answers.  ``retry``: between two
-    tries to replace a lost node.
-    """
-
-    every: float = 5.0
-    lost_after: float = 20.0
-    boot: float = 300.0
-    retry: float = 60.0
+    every: Annotated[float, "Between two rounds"] = 5.0
+    lost_after: Annotated[float, "Without an answer, until a node counts as lost"] = 20.0
+    boot: Annotated[float, "Until the agent of a new machine answers, at most"] = 300.0
+    retry: Annotated[float, "Between two tries to replace a lost node"] = 60.0
 
 
 @dataclass(frozen=True)

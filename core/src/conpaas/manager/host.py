@@ -104,12 +104,14 @@ class ServiceHost:
         """Make calls concurrently."""
         return self._ways.at_once(calls)
 
-    def leave(self, choose: Callable[[], list[Node]]) -> list[Node]:
-        """Mark nodes as leaving; after a crash the same job gets the same ones again."""
-        chosen = self._runner.remember("leaving", lambda: [asdict(node) for node in choose()])
-        nodes = [Node(**{**node, "state": NodeState.LEAVING}) for node in chosen]
+    def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
+        """Return the nodes that the present job is about; after a crash the same ones again."""
+        chosen = self._runner.remember("nodes", lambda: [asdict(node) for node in choose()])
+        return [Node(**{**node, "state": NodeState(node["state"])}) for node in chosen]
+
+    def leave(self, nodes: Sequence[Node]) -> None:
+        """Mark nodes as leaving."""
         self._book.mark(nodes, NodeState.LEAVING)
-        return nodes
 
     def tell_added(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have joined."""
@@ -191,6 +193,15 @@ class HostNodes:
     def lost(self) -> list[Node]:
         """Return the nodes that do not answer."""
         return self._book.nodes(self._number, NodeState.LOST)
+
+    def leaving(self) -> list[Node]:
+        """Return the nodes that are being given up."""
+        return self._book.nodes(self._number, NodeState.LEAVING)
+
+    def take_back(self, agent_ids: Sequence[str]) -> list[Node]:
+        """Have these serve again, of those that were lost or are back already."""
+        self._book.mark([node for node in self.lost() if node.id in agent_ids], NodeState.READY)
+        return [node for node in self.ready() if node.id in agent_ids]
 
 
 def _logger(application: int, number: int, path: Path) -> logging.Logger:

@@ -75,6 +75,12 @@ class Nodes(Protocol):
     def lost(self) -> list[Node]:
         """Return the nodes that do not answer."""
 
+    def leaving(self) -> list[Node]:
+        """Return the nodes that are being given up."""
+
+    def take_back(self, agent_ids: Sequence[str]) -> list[Node]:
+        """Have these serve again, of those that were lost or are back already."""
+
 
 class ManagerPlace(Protocol):
     """Where a :class:`~conpaas.manager.base.ServiceManager` lives."""
@@ -112,8 +118,11 @@ class ManagerPlace(Protocol):
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
         """Make calls concurrently; return their results or errors in order."""
 
-    def leave(self, choose: Callable[[], list[Node]]) -> list[Node]:
-        """Mark nodes as leaving; after a crash the same job gets the same ones again."""
+    def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
+        """Return the nodes that the present job is about; after a crash the same ones again."""
+
+    def leave(self, nodes: Sequence[Node]) -> None:
+        """Mark nodes as leaving."""
 
     def tell_added(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have joined."""

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from conpaas.errors import BusyError, ConPaaSError, WrongStateError
 from conpaas.manager.application import ApplicationManager
@@ -56,16 +57,19 @@ class Watch:
         for node in nodes:
             if all(node is not other for other, _ in silent):
                 self._silent_since.pop(node.id, None)
-                if node.state is NodeState.LOST:
-                    self._manager.find_again(node)
         gone = self._gone(silent)
         for node, why in silent:
             since = self._silent_since.setdefault(node.id, self._clock())
             late = self._clock() - since >= self._manager.config.watch.lost_after
             if node.state is NodeState.READY and (late or node.machine in gone):
                 self._manager.lose(node, str(why))
+        answering = {n.id for n in nodes} - {n.id for n, _ in silent}
         for host in list(self._manager.services.values()):
-            self._replace(host)
+            back = tuple(node.id for node in host.nodes.lost() if node.id in answering)
+            if back:
+                self._submit(host, "take_back_nodes", {"agent_ids": back})
+            else:
+                self._replace(host)
 
     def _gone(self, silent: list[tuple[Node, ConPaaSError]]) -> set[int]:
         """Return the machines that the clouds do not know any more: no need to wait for them."""
@@ -83,8 +87,11 @@ class Watch:
         if not host.manager.replaceable() or now < self._next_try.get(host.number, now):
             return
         self._next_try[host.number] = now + self._manager.config.watch.retry
-        operation = operations(type(host.manager))["replace_lost_nodes"]
+        self._submit(host, "replace_lost_nodes", {})
+
+    def _submit(self, host: ServiceHost, name: str, arguments: dict[str, Any]) -> None:
+        operation = operations(type(host.manager))[name]
         try:
-            self._manager.runner.submit(host, operation, {}, "watch")
+            self._manager.runner.submit(host, operation, arguments, "watch")
         except (BusyError, WrongStateError) as error:
-            logger.info("lost nodes of %s are not replaced now: %s", host.name, error)
+            logger.info("%s of %s has to wait: %s", name, host.name, error)

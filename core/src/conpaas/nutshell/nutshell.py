@@ -24,6 +24,7 @@ from conpaas.errors import InvalidError, UnreachableError
 from conpaas.images.build import DIRECTORY as IMAGES
 from conpaas.images.build import build_local_image
 from conpaas.nutshell.client import LINKS, Client
+from conpaas.nutshell.first_commands import first_commands
 from conpaas.plugins import Plugins
 from conpaas.supervisor.s6 import Supervisor
 from conpaas.transport import Peers, TlsFiles
@@ -183,14 +184,7 @@ class Nutshell:
             self._say(f"User '{USERNAME}', password '{password}' (shown this once)")
         self._say("cps-tools is set up for it. Try next:")
         self._say("")
-        for command in (
-            'cps-tools application create "First app"',
-            "cps-tools application start 1",
-            "cps-tools service get_types",
-            "cps-tools service add helloworld 1",
-            "cps-tools service start 1 1",
-            "cps-tools helloworld get_helloworld 1 1",
-        ):
+        for command in first_commands(Plugins.installed()):
             self._say(f"  {command}")
 
     # -- status, stop, destroy ----------------------------------------------------------------

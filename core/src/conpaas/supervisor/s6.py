@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from conpaas import files
 from conpaas.errors import InvalidError, UnreachableError
-from conpaas.machine import files
 from conpaas.supervisor.base import KILL_AFTER, BaseSupervisor
 
 _LOG_FILE_BYTES = 2_000_000

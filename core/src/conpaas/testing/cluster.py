@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import logging
 import tempfile
@@ -26,9 +27,10 @@ from conpaas.director.api import OBJECTS
 from conpaas.director.config import DirectorConfig, DirectorSection, MachinesSection
 from conpaas.director.database import migrate, open_database
 from conpaas.director.director import Director
+from conpaas.director.models import User
 from conpaas.director.queue import ThreadQueue
 from conpaas.director.server import make_app as make_director_app
-from conpaas.director.users import add_user, new_token
+from conpaas.director.users import hash_password, new_token
 from conpaas.director.ways import HttpManagerWays
 from conpaas.machine.user_data import JOIN_FILE, parse
 from conpaas.manager.__main__ import fetch_state
@@ -48,6 +50,7 @@ from conpaas.transport import raise_for_error
 
 DEPLOYMENT = "cluster"
 DIRECTOR_URL = "https://director:5555"
+PASSWORD = "correct horse"  # noqa: S105 - of the user "test", in this process only
 logger = logging.getLogger(__name__)
 
 
@@ -75,9 +78,9 @@ class Cluster:
     Use it as a context manager::
 
         with Cluster(Plugins.installed()) as cluster:
-            service = cluster.service("helloworld")
+            service = cluster.service("my-service")
             cluster.run(service.start())
-            assert service.get_helloworld()
+            assert service.list_nodes()
 
     Args:
         plugins: Default: those installed.
@@ -116,7 +119,7 @@ class Cluster:
         self.authority = Authority.create(self.config.data / "authority", DEPLOYMENT)
         self._certificate = self._issue(Identity(Role.DIRECTOR))
         self.start_director()
-        add_user("test", "correct horse")
+        User.create(username="test", password=_password_hash())
         self.token = new_token(1, "cluster")
 
     def __enter__(self) -> Self:
@@ -233,6 +236,12 @@ class Cluster:
         self._stop(machine, keep_software=True)
         self._start(machine)
 
+    def look(self) -> None:
+        """Have every manager look at its nodes once, as it does now and then."""
+        for machine in list(self.machines.values()):
+            if machine.watch is not None:
+                machine.watch.round()
+
     def cut(self, machine: TestMachine, silent: bool = True) -> None:
         """Cut a machine's cable, or mend it."""
         self.network.silence(machine.url, silent)
@@ -341,3 +350,9 @@ class Cluster:
 
 def _identity(section: Any, role: Role) -> Identity:
     return Identity(role, section.owner, section.application, section.machine)
+
+
+@functools.cache
+def _password_hash() -> str:
+    # Slow by design: once for all clusters of a process.
+    return hash_password(PASSWORD)

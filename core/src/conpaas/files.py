@@ -3,9 +3,75 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
+
+from conpaas.errors import TooLargeError
+
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Received:
+    """A file that has arrived, under a name for the time being.
+
+    ``digest`` is its SHA-256 in hex, ``size`` in bytes.
+    """
+
+    path: Path
+    digest: str
+    size: int
+
+    def keep(self, path: Path) -> None:
+        """Give it its name, in one step and for good."""
+        self.path.replace(path)
+        sync_directory(path.parent)
+
+
+@contextmanager
+def receive(
+    source: IO[bytes] | Iterable[bytes], directory: Path, limit: int
+) -> Iterator[Received]:
+    """Write what comes to a file on the disk, piece by piece; it goes again unless it is kept.
+
+    Args:
+        source: A stream, or the pieces themselves.
+        directory: Where the file is to be; made if need be.
+        limit: How many bytes it may have.
+
+    Raises:
+        TooLargeError: It has more; nothing is left of it.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.NamedTemporaryFile(dir=directory, prefix=".new-", delete=False) as file:
+        path = Path(file.name)
+        try:
+            seen, size = hashlib.sha256(), 0
+            for piece in _pieces(source):
+                size += len(piece)
+                if size > limit:
+                    raise TooLargeError(
+                        f"the file has more than the {limit >> 20} MB that are allowed"
+                    )
+                seen.update(piece)
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+            yield Received(path, seen.hexdigest(), size)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _pieces(source: IO[bytes] | Iterable[bytes]) -> Iterator[bytes]:
+    read = getattr(source, "read", None)
+    return iter(lambda: read(_PIECE), b"") if read is not None else iter(source)
 
 
 def write(path: Path, content: str | bytes, mode: int = 0o644, *, durable: bool = False) -> bool:
