@@ -10,6 +10,7 @@ import functools
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
@@ -44,6 +45,7 @@ class Plugins:
         self._manager = pluggy.PluginManager("conpaas")
         self._manager.add_hookspecs(hookspecs)
         self._distributions: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
         self._services: dict[str, Service] = {}
         for name, module in sorted(modules.items()):
             self._add(name, module, "")
@@ -58,11 +60,13 @@ class Plugins:
         from conpaas import features
 
         plugins = cls(**features.modules())
+        # stevedore's cache does not keep which distribution an entry point is of.
+        plugins._owners = {e.name: e.dist.name for e in entry_points(group=GROUP) if e.dist}
         found = ExtensionManager(GROUP, on_load_failure_callback=plugins._does_not_load)
         for extension in sorted(found, key=lambda extension: extension.name):
             if only is None or extension.name in only:
-                distribution = getattr(extension.entry_point.dist, "name", "")
-                plugins._add(extension.name, extension.plugin, distribution)
+                owner = plugins._owners.get(extension.name, "")
+                plugins._add(extension.name, extension.plugin, owner)
         for name in sorted(set(only or ()) - set(found.names())):
             if all(broken.name != name for broken in plugins.broken):
                 plugins._leave_out(name, "", "it is asked for in the settings and not installed")
@@ -156,7 +160,8 @@ class Plugins:
         self._services |= {service.name: service for service in services}
 
     def _does_not_load(self, manager: Any, entry_point: Any, error: BaseException) -> None:
-        self._leave_out(entry_point.name, getattr(entry_point.dist, "name", ""), _in_words(error))
+        owner = self._owners.get(entry_point.name, "")
+        self._leave_out(entry_point.name, owner, _in_words(error))
 
     def _leave_out(self, name: str, distribution: str, reason: str) -> None:
         logger.error("plugin %s is left out: %s", name, reason)

@@ -7,6 +7,7 @@ faster and smaller without one.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -44,6 +45,9 @@ class Records:
     def __init__(self, path: Path | None, steps: Sequence[str] = SHARED_STEPS) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        if path is not None:
+            # Services keep passwords in their store.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         # Autocommit: transactions are begun and ended here, never by the module's guesses.
         self._connection = sqlite3.connect(
             path or ":memory:", check_same_thread=False, isolation_level=None, timeout=30
@@ -52,10 +56,16 @@ class Records:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
-        self._migrate(steps)
+        try:
+            self._migrate(steps)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def _migrate(self, steps: Sequence[str]) -> None:
         (done,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if done > len(steps):
+            raise RuntimeError(f"these records were made by a newer version ({done} steps)")
         for number, script in enumerate(steps[done:], done + 1):
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;"
@@ -82,11 +92,11 @@ class Records:
             self._depth = 1
             try:
                 yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            else:
                 self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has ended it already
+                    self._connection.execute("ROLLBACK")
+                raise
             finally:
                 self._depth = 0
 

@@ -298,7 +298,12 @@ def _remote(operation: Operation, channel: Channel) -> Callable[..., Any]:
     names = [p.name for p in operation.parameters]
 
     def call(*values: Any, **named: Any) -> Any:
-        given = {**dict(zip(names, values, strict=False)), **named}
+        if len(values) > len(names):
+            raise TypeError(f"{operation.name}() takes {len(names)} arguments, not {len(values)}")
+        placed = dict(zip(names, values, strict=False))
+        if twice := placed.keys() & named.keys():
+            raise TypeError(f"{operation.name}() got {', '.join(sorted(twice))} twice")
+        given = placed | named
         arguments = {k: v if isinstance(v, Upload) else to_json(v) for k, v in given.items()}
         try:
             result = channel.send(operation, arguments)
@@ -311,18 +316,22 @@ def _remote(operation: Operation, channel: Channel) -> Callable[..., Any]:
 
 
 def follow(
-    channel: Channel, watch: str, hint: Any = Any, sleep: Callable[[float], None] = time.sleep
+    channel: Channel,
+    watch: str,
+    hint: Any = Any,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Job[Any]:
     """Watch a job: yield its progress, return its result or raise its error."""
     seen: Progress | None = None
-    pause, silent = 0.02, 0.0
+    pause, answered = 0.02, clock()
     while True:
         try:
             report = channel.report(watch)
-            silent = 0.0
+            answered = clock()
         except UnreachableError:
-            silent += pause
-            if silent > PATIENCE:
+            # By the clock: a call that nobody answers may itself take as long.
+            if clock() - answered > PATIENCE:
                 raise
             report = None
         if report is not None:

@@ -76,7 +76,8 @@ class ApplicationsObject(ApiObject, api.Applications):
         row = self.find_application(application)
         place = self.director.room.cloud(cloud)
         yield Progress(0, f"asking the cloud {place.name} for a machine for the manager")
-        Application.update(cloud=place.name).where(Application.id == row.id).execute()
+        row.cloud = place.name
+        row.save(only=[Application.cloud])
         yield from scaled(self.start_manager(row, takes_over=False), 0, 100)
         return self.info(Application.get_by_id(row.id), State.RUNNING)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from conpaas.api import ManagerDesk
-from conpaas.errors import ConPaaSError, NotFoundError
+from conpaas.errors import BusyError, ConPaaSError, NotFoundError
 from conpaas.jobs import JobRunner
 from conpaas.logs import tail
 from conpaas.manager.blobs import DirectorBlobs
@@ -154,11 +154,16 @@ class ApplicationManager:
         return tail(self._log_file, lines)
 
     def _stop_service(self, host: ServiceHost) -> Job[None]:
-        if host.state() in STARTABLE and not self.runner.busy(host.name):
-            return
         stop = operations(type(host.manager))["stop"]
-        number = self.runner.submit(host, stop, {}, "application")
-        yield from self._watch(number)
+        while host.state() not in STARTABLE or self.runner.busy(host.name):
+            try:
+                number = self.runner.submit(host, stop, {}, "application")
+            except BusyError as busy:
+                # Its user has it stopped already, or it resumes that after a crash.
+                yield Progress(0, str(busy))
+                time.sleep(0.1)
+            else:
+                yield from self._watch(number)
 
     def _watch(self, number: int) -> Job[None]:
         # A job of this very process: its record is where it tells how it gets on.

@@ -13,7 +13,7 @@ from conpaas.agent.base import LogEntry, ServiceAgent
 from conpaas.api import Change
 from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
 from conpaas.logs import tail
-from conpaas.manager.counts import check_room, check_there, counts_by_role, machines
+from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.tools import ManagerTools
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
@@ -293,8 +293,8 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         """Raise when these counts of nodes must not be removed; the default keeps one node."""
         if sum(counts.values()) >= len(self.nodes):
             raise InvalidError(
-                f"the service has {len(self.nodes)} nodes and must keep one: stop the service to "
-                "give up all"
+                f"the service has {in_words(len(self.nodes))} and must keep one: stop the service "
+                "to give up all"
             )
 
     # -- core's own ---------------------------------------------------------------------------

@@ -62,10 +62,15 @@ def check_there(counts: dict[str, int], nodes: Sequence[Node]) -> None:
         there = sum(node.role == name for node in nodes)
         if count > there:
             raise InvalidError(
-                f"cannot remove {count} nodes with the role {name}: there are {there}"
+                f"cannot remove {in_words(count)} with the role {name}: the service has {there}"
             )
 
 
 def machines(count: int) -> str:
     """Return a number of machines in words."""
     return "1 machine" if count == 1 else f"{count} machines"
+
+
+def in_words(count: int) -> str:
+    """Return a number of nodes in words."""
+    return "1 node" if count == 1 else f"{count} nodes"
