@@ -6,7 +6,6 @@ import io
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -271,22 +270,33 @@ def test_a_director_killed_as_a_whole_goes_on_where_it_was(
 # -- clouds that fail ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("cloud", "words"),
-    [("empty", "there is no image 'conpaas-missing'"), ("dying", "the disk is broken")],
-)
-def test_when_a_cloud_fails_the_job_tells_its_words_and_the_service_can_be_repaired(
+FAILING = [("empty", "there is no image 'conpaas-missing'"), ("dying", "the disk is broken")]
+
+
+@pytest.mark.parametrize(("cloud", "words"), FAILING)
+def test_when_a_cloud_fails_the_job_tells_its_words_and_the_nodes_go_on(
     nutshell: Nutshell, cps: CommandLine, running: int, hello: int, cloud: str, words: str
 ) -> None:
     before = ids(cps, running, hello)
     cps.refused(f"cps-service add_nodes {running} {hello} --count 2 --cloud {cloud}", words)
-    assert settle(cps, running, hello) == "ERROR"
+    assert settle(cps, running, hello) == "RUNNING"
     assert words in cps.ok(f"cps-service get_history {running} {hello}")
+    assert greets(cps, running, hello) == before
     nutshell.no_leaks()
 
-    cps.ok(f"cps-service repair {running} {hello}")
-    assert settle(cps, running, hello) == "RUNNING"
-    assert greets(cps, running, hello) == before
+
+@pytest.mark.parametrize(("cloud", "words"), FAILING)
+def test_a_service_that_cannot_start_can_be_repaired(
+    nutshell: Nutshell, cps: CommandLine, running: int, cloud: str, words: str
+) -> None:
+    sid = cps.rows(f"cps-service add helloworld {running}")["sid"]
+    cps.refused(f"cps-service start {running} {sid} --cloud {cloud}", words)
+    assert settle(cps, running, sid) == "ERROR"
+    nutshell.no_leaks()
+    cps.refused(f"cps-service add_nodes {running} {sid}", "is ERROR")
+    cps.ok(f"cps-service repair {running} {sid}")
+    assert len(greets(cps, running, sid)) == 1
+    cps.ok(f"cps-service remove {running} {sid}")
 
 
 def test_an_application_that_cannot_start_can_be_stopped_and_started(

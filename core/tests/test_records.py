@@ -115,9 +115,7 @@ def test_threads_never_see_or_make_half_a_change(records):
                 add(records, f"{me} {number} b")
 
     def look():
-        for _ in range(200):
-            if len(names(records)) % 2:
-                wrong.append("look")
+        wrong.extend("look" for _ in range(200) if len(names(records)) % 2)
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
     threads += [threading.Thread(target=look)]
@@ -191,7 +189,7 @@ def test_a_snapshot_waits_for_a_change_that_is_being_made(records, tmp_path):
     copy.close()
 
 
-# -- steps -----------------------------------------------------------------------------------------
+# -- steps ----------------------------------------------------------------------------------------
 
 
 def test_steps_are_applied_once_and_in_order(tmp_path):
@@ -230,7 +228,7 @@ def test_records_may_be_kept_in_memory():
     records.close()
 
 
-# -- the store -------------------------------------------------------------------------------------
+# -- the store ------------------------------------------------------------------------------------
 
 KEYS = st.text("abcä😀 '\"%_", max_size=4)
 VALUES = st.recursive(

@@ -75,8 +75,9 @@ class Declared(abc.ABC):
     def get(self, name: str) -> Download:
         """Get a file."""
 
-    def helper(self) -> None:
+    def helper(self) -> str:
         """Not offered."""
+        return "help"
 
 
 class Implemented(Declared):

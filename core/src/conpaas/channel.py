@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode
 
 from conpaas.certificates import Identity
+from conpaas.errors import AgentError
 from conpaas.rpc import Download, JobReport, JobStarted, Operation, Upload
 from conpaas.schema import from_json
 from conpaas.transport import Answer, raise_for_error
@@ -77,14 +78,14 @@ class HttpChannel:
             answer = self._request("POST", path, body, {"Content-Type": "application/json"})
         raise_for_error(answer)
         if answer.status == 202:
-            raise JobStarted(answer.json()["watch"])
-        return answer.json()["result"]
+            raise JobStarted(_told(answer, "watch"))
+        return _told(answer, "result")
 
     def report(self, watch: str) -> JobReport:
         """Return a job's present report."""
         answer = self._request("GET", watch)
         raise_for_error(answer)
-        report: JobReport = from_json(answer.json()["result"], JobReport, "job")
+        report: JobReport = from_json(_told(answer, "result"), JobReport, "job")
         return report
 
     def _request(
@@ -122,6 +123,13 @@ class HttpChannel:
             filename=unquote(name) or "download",
             size=int(size) if size else None,
         )
+
+
+def _told(answer: Answer, key: str) -> Any:
+    told = answer.json()
+    if not isinstance(told, dict) or key not in told:
+        raise AgentError(f"The other server answered {answer.status} without {key!r}")
+    return told[key]
 
 
 def with_query(path: str, arguments: Mapping[str, Any]) -> str:

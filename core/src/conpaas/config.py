@@ -25,9 +25,11 @@ def load(cls: type[T], path: Path, environment: Mapping[str, str]) -> T:
             type; the text names the file, the section and the key.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidError(f"{path} is not TOML: {error}") from None
     return parse(cls, text, environment, str(path))
 
 
@@ -80,8 +82,9 @@ def _override(cls: type[Any], given: dict[str, Any], environment: Mapping[str, s
         for key, inner in get_type_hints(kind, include_extras=True).items():
             variable = f"{ENVIRONMENT_PREFIX}{section_name}_{key}".upper()
             if variable in environment:
-                text = environment[variable]
-                given.setdefault(section_name, {})[key] = from_text(text, inner, variable)
+                there = given.setdefault(section_name, {})
+                if isinstance(there, dict):  # what it is else is told with the file's errors
+                    there[key] = from_text(environment[variable], inner, variable)
 
 
 def render(sections: Mapping[str, Mapping[str, Any]]) -> str:
@@ -102,6 +105,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, str):
-        # JSON's escapes are a subset of TOML's basic strings, but for DEL and the solidus.
-        return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")
+        # JSON's strings are TOML's, but for DEL; what is escaped as two surrogates is not.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return str(value)

@@ -10,12 +10,13 @@ import functools
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
 import pluggy
-from stevedore import ExtensionManager
+from stevedore import ExtensionManager, NamedExtensionManager
+from stevedore.extension import Extension
 
 from conpaas import hookspecs
 from conpaas.clouds.base import Cloud
@@ -44,11 +45,10 @@ class Plugins:
         self.broken: list[Broken] = []
         self._manager = pluggy.PluginManager("conpaas")
         self._manager.add_hookspecs(hookspecs)
-        self._distributions: dict[str, str] = {}
-        self._owners: dict[str, str] = {}
+        self._names: list[str] = []
         self._services: dict[str, Service] = {}
         for name, module in sorted(modules.items()):
-            self._add(name, module, "")
+            self._add(name, module)
 
     @classmethod
     def installed(cls, only: Collection[str] | None = None) -> Plugins:
@@ -60,16 +60,23 @@ class Plugins:
         from conpaas import features
 
         plugins = cls(**features.modules())
-        # stevedore's cache does not keep which distribution an entry point is of.
-        plugins._owners = {e.name: e.dist.name for e in entry_points(group=GROUP) if e.dist}
-        found = ExtensionManager(GROUP, on_load_failure_callback=plugins._does_not_load)
+        failed = plugins._does_not_load
+        # Those that are not named are not even imported: an agent has its own service type only.
+        found = (
+            _All(GROUP, on_load_failure_callback=failed)
+            if only is None
+            else _Named(
+                GROUP,
+                sorted(only),
+                on_load_failure_callback=failed,
+                on_missing_entrypoints_callback=None,
+            )
+        )
         for extension in sorted(found, key=lambda extension: extension.name):
-            if only is None or extension.name in only:
-                owner = plugins._owners.get(extension.name, "")
-                plugins._add(extension.name, extension.plugin, owner)
+            plugins._add(extension.name, extension.plugin)
         for name in sorted(set(only or ()) - set(found.names())):
             if all(broken.name != name for broken in plugins.broken):
-                plugins._leave_out(name, "", "it is asked for in the settings and not installed")
+                plugins._leave_out(name, "it is asked for in the settings and not installed")
         return plugins
 
     @property
@@ -86,7 +93,7 @@ class Plugins:
     def clouds(self) -> dict[str, type[Cloud]]:
         """The kinds of cloud by name, sorted; asked for by the director only."""
         kinds: dict[str, type[Cloud]] = {}
-        for name in sorted(self._distributions):
+        for name in sorted(self._names):  # a copy: one that is broken leaves the list
             module = self._manager.get_plugin(name)
             try:
                 for cloud in self._answers(module, "conpaas_cloud", type):
@@ -94,7 +101,8 @@ class Plugins:
                         raise PluginError(f"the kind of cloud {cloud.kind!r} is taken")
                     kinds[cloud.kind] = cloud
             except Exception as error:
-                self._leave_out(name, self._distributions[name], _in_words(error))
+                self._names.remove(name)
+                self._leave_out(name, _in_words(error))
         return dict(sorted(kinds.items()))
 
     def service(self, name: str) -> Service:
@@ -114,20 +122,25 @@ class Plugins:
 
     def listing(self) -> list[tuple[str, str, str]]:
         """Return (name, distribution, "ok" or why it is broken) of each plugin, sorted."""
-        whole = [(name, dist, "ok") for name, dist in self._distributions.items()]
+        whole = [(name, self._owners.get(name, ""), "ok") for name in self._names]
         broken = [(b.name, b.distribution, b.reason) for b in self.broken]
         return sorted(whole + broken)
 
-    def _add(self, name: str, module: Any, distribution: str) -> None:
+    def _add(self, name: str, module: Any) -> None:
         try:
+            if self._manager.get_plugin(name) is not None:
+                raise PluginError(f"the name {name!r} is taken by another plugin")
+            if self._manager.is_registered(module):
+                raise PluginError("it is the same module as another plugin")
             self._manager.register(module, name=name)
             self._check(module)
             self._claim(name, self._answers(module, "conpaas_service", Service))
         except Exception as error:
-            self._manager.unregister(name=name)
-            self._leave_out(name, distribution, _in_words(error))
+            if self._manager.get_plugin(name) is module:
+                self._manager.unregister(name=name)
+            self._leave_out(name, _in_words(error))
             return
-        self._distributions[name] = distribution
+        self._names.append(name)
 
     def _check(self, module: Any) -> None:
         # pluggy's check_pending looks at all plugins: with the others checked before, it can
@@ -160,12 +173,31 @@ class Plugins:
         self._services |= {service.name: service for service in services}
 
     def _does_not_load(self, manager: Any, entry_point: Any, error: BaseException) -> None:
-        owner = self._owners.get(entry_point.name, "")
-        self._leave_out(entry_point.name, owner, _in_words(error))
+        self._leave_out(entry_point.name, _in_words(error))
 
-    def _leave_out(self, name: str, distribution: str, reason: str) -> None:
+    def _leave_out(self, name: str, reason: str) -> None:
         logger.error("plugin %s is left out: %s", name, reason)
-        self.broken.append(Broken(name, distribution, reason))
+        self.broken.append(Broken(name, self._owners.get(name, ""), reason))
+
+    @functools.cached_property
+    def _owners(self) -> dict[str, str]:
+        # stevedore's cache does not keep which distribution an entry point is of; to find out
+        # takes longer than the rest of this file, so only who tells it to people does.
+        return {e.name: e.dist.name for e in entry_points(group=GROUP) if e.dist}
+
+
+class _All(ExtensionManager[Any]):
+    """Lets no plugin stop the process: stevedore does, for one whose import asserts in vain."""
+
+    def _load_one_plugin(self, ep: EntryPoint, *rest: Any) -> Extension[Any] | None:
+        try:
+            return super()._load_one_plugin(ep, *rest)
+        except AssertionError as error:
+            raise PluginError(f"AssertionError: {error}") from error
+
+
+class _Named(NamedExtensionManager[Any], _All):
+    pass
 
 
 def _in_words(error: BaseException) -> str:
@@ -175,4 +207,4 @@ def _in_words(error: BaseException) -> str:
         return f"it does not import: {error}"
     if isinstance(error, pluggy.PluginValidationError):
         return str(error).partition("\n")[2].replace("\n", " ").strip() or str(error)
-    return f"{type(error).__name__}: {error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())

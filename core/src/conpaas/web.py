@@ -67,7 +67,10 @@ def read_json(req: Request) -> Any:
     kind = (req.content_type or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise InvalidError(f"the request's body must be application/json, not {kind[:60]!r}")
-    body = cast("IO[bytes]", req.bounded_stream).read(MAX_JSON_BYTES + 1)
+    # In chunks there is no length, and what is bounded by it would be empty.
+    chunked = req.content_length is None and req.get_header("Transfer-Encoding") is not None
+    stream = req.stream if chunked else req.bounded_stream
+    body = cast("IO[bytes]", stream).read(MAX_JSON_BYTES + 1)
     if len(body) > MAX_JSON_BYTES:
         raise TooLargeError(f"the request's body is over {MAX_JSON_BYTES} bytes")
     return parse_json(body)

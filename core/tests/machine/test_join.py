@@ -49,7 +49,7 @@ def test_a_machine_gets_identity_task_and_programs(places, director):
     assert (places.configuration / "agent.toml").read_text() == 'greeting = "hello"\n'
     assert places.supervisor.names() == ["agent", "front"]
     run = (places.supervisor.directory / "agent" / "run").read_text()
-    assert f"exec {sys.executable} -m conpaas.agent\n" in run
+    assert f"exec {sys.executable} -P -m conpaas.agent\n" in run
 
 
 def test_the_front_is_for_members_of_the_deployment_only(places):

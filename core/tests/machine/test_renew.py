@@ -181,7 +181,18 @@ def test_it_works_in_the_background(machine, director):
     machine.renewal.start()
     assert renewed.wait(10)
     machine.renewal.stop()
-    assert machine.supervisor.reloaded == ["front", "front"]
+    assert machine.supervisor.reloaded == ["front"]
+
+
+def test_a_crash_after_a_renewal_does_not_leave_the_front_with_the_old_certificate(
+    machine, director
+):
+    reloaded = threading.Event()
+    machine.files.replace(machine.files.key.read_text(), machine.files.certificate.read_text())
+    machine.supervisor.reload = lambda name: reloaded.set()
+    machine.renewal.start()
+    assert reloaded.wait(10)
+    machine.renewal.stop()
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx")

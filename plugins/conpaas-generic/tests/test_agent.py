@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from conpaas import files
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError, BusyError
-from conpaas import files
 from conpaas.rpc import Upload
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas_generic import scripts as scripts_module

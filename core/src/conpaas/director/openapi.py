@@ -8,6 +8,7 @@ from typing import Any
 
 from conpaas.api import USER_API
 from conpaas.director.director import Director
+from conpaas.manager.base import ServiceManager
 from conpaas.rpc import Operation, operations
 from conpaas.schema import json_schema
 from conpaas.web import Request, Response
@@ -73,14 +74,16 @@ def _all(director: Director) -> Iterator[tuple[str, str, Operation, bool]]:
         for operation in operations(cls).values():
             yield name, f"/api/v1/{name}/{operation.name}", operation, False
     seen: set[str] = set()
-    for service in director.plugins.services.values():
-        for operation in operations(service.manager).values():
-            if not operation.hidden:
-                # The same path for all types: the first that has it describes it.
-                path = f"{_SERVICE_PATH}/{operation.name}"
-                if path not in seen:
-                    seen.add(path)
-                    yield service.name, path, operation, True
+    managers = {"service": ServiceManager} | {
+        service.name: service.manager for service in director.plugins.services.values()
+    }
+    for name, manager in managers.items():
+        for operation in operations(manager).values():
+            # What all types have stands once; of those that two types share, the first.
+            path = f"{_SERVICE_PATH}/{operation.name}"
+            if path not in seen and not operation.hidden:
+                seen.add(path)
+                yield name, path, operation, True
 
 
 def _path_item(

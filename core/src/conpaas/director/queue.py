@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import peewee
 
-if TYPE_CHECKING:
-    from huey import Huey
-
+#: Seconds between looks for work: people wait for these jobs.
+_LOOK_EVERY = 0.05
+#: Seconds until a thread that waits for work sees whether it shall end.
+_LOOK_FOR = 1.0
 logger = logging.getLogger(__name__)
 
 
@@ -23,11 +25,12 @@ class HueyQueue:
     """
 
     def __init__(self, database: peewee.Database) -> None:
-        from huey.contrib.sql_huey import SqlHuey
+        from huey.api import Huey
 
         # The library logs each task: our own records say more.
         logging.getLogger("huey").setLevel(logging.WARNING)
-        self.huey: Huey = SqlHuey("conpaas", database=database, results=False)
+        storage = _storage_class()
+        self.huey = Huey("conpaas", storage_class=storage, database=database, results=False)
         self.run: Callable[[int], None] | None = None
         self._task: Any = self.huey.task(name="run_job")(self._run)
 
@@ -39,6 +42,35 @@ class HueyQueue:
         if self.run is None:
             raise RuntimeError("this process does not run jobs")
         self.run(number)
+
+
+def _storage_class() -> type[Any]:
+    from huey.contrib.sql_huey import SqlStorage
+
+    class OneLooks(SqlStorage):
+        """Has one of the waiting threads look for work, cheaply: each costs as much as all."""
+
+        blocking = True
+
+        def __init__(self, name: str, **settings: Any) -> None:
+            super().__init__(name, **settings)
+            self._looking = threading.Lock()
+            self._any_task = self.tasks(self.Task.id).limit(1).sql()
+
+        def dequeue(self) -> bytes | None:
+            """Return the next task, None when there is none for a second."""
+            until = time.monotonic() + _LOOK_FOR
+            with self._looking:
+                self.check_conn()
+                while time.monotonic() < until:
+                    if self.database.execute_sql(*self._any_task).fetchone() is not None:
+                        task: bytes | None = super().dequeue()
+                        if task is not None:
+                            return task
+                    time.sleep(_LOOK_EVERY)
+            return None
+
+    return OneLooks
 
 
 class ThreadQueue:

@@ -7,6 +7,7 @@ import os
 import socket as sockets
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,22 +84,24 @@ def work(config: DirectorConfig) -> None:
     director, queue, peers = make_director(config, worker=f"{sockets.gethostname()}")
     director.jobs.take_up(own=True)
     sweep = Sweep(director)
-    repeat("sweep", SWEEP_EVERY, lambda: _with_database(director, sweep.round))
+    # At once: after a start of this host its machines are waiting to be booted.
+    repeat("sweep", SWEEP_EVERY, lambda: _with_database(director, sweep.round), first=0.0)
     repeat("take-up", SWEEP_EVERY, lambda: _with_database(director, director.jobs.take_up))
     repeat("renew", RENEW_EVERY, lambda: _renew(config, director, peers))
     _consume(queue, config.director.job_workers)
 
 
-def repeat(name: str, every: float, do: Callable[[], None]) -> None:
+def repeat(name: str, every: float, do: Callable[[], None], first: float | None = None) -> None:
     """Do something again and again on a thread; what goes wrong is logged."""
-    pause = threading.Event()
 
     def run() -> None:
-        while not pause.wait(every):
+        time.sleep(every if first is None else first)
+        while True:
             try:
                 do()
             except Exception:
                 logger.exception("%s failed; it is tried again in %.0f s", name, every)
+            time.sleep(every)
 
     threading.Thread(target=run, name=name, daemon=True).start()
 
@@ -118,15 +121,8 @@ def _renew(config: DirectorConfig, director: Director, peers: Peers) -> None:
 
 
 def _consume(queue: HueyQueue, workers: int) -> None:
-    # A fifth of a second between looks at most: people wait for these jobs.
     consumer = queue.huey.create_consumer(
-        workers=workers,
-        worker_type="thread",
-        initial_delay=0.05,
-        backoff=1.1,
-        max_delay=0.2,
-        periodic=False,
-        check_worker_health=True,
+        workers=workers, worker_type="thread", periodic=False, check_worker_health=True
     )
     consumer.run()
 

@@ -12,7 +12,7 @@ import peewee
 
 from conpaas.certificates import Identity, Role, Verifier
 from conpaas.director.models import Token, User
-from conpaas.errors import InvalidError, NotFoundError, UnauthenticatedError
+from conpaas.errors import DeniedError, InvalidError, NotFoundError, UnauthenticatedError
 from conpaas.gate import verified
 from conpaas.names import Username
 from conpaas.schema import from_json
@@ -94,6 +94,7 @@ class Authentication:
 
         Raises:
             UnauthenticatedError: Nobody known is; says what to do.
+            DeniedError: It is no user and no manager.
         """
         kind, _, value = (req.get_header("Authorization") or "").partition(" ")
         if kind.lower() == "bearer":
@@ -141,14 +142,14 @@ class Authentication:
         return Caller(user.id, user.username, user.admin)
 
     def _by_identity(self, identity: Identity) -> Caller:
+        if identity.role not in (Role.USER, Role.MANAGER):
+            raise DeniedError(f"the certificate of {identity} does not open this door")
         user = User.get_or_none(User.id == (identity.owner or 0))
         if user is None:
             raise UnauthenticatedError("the certificate's owner does not exist any more")
         if identity.role is Role.USER:
             return Caller(user.id, user.username, user.admin)
-        if identity.role is Role.MANAGER and identity.application is not None:
-            return Caller(user.id, user.username, False, identity.application)
-        raise UnauthenticatedError(f"a {identity.role}'s certificate does not open this door")
+        return Caller(user.id, user.username, False, identity.application)
 
 
 def _digest(value: str) -> str:

@@ -29,7 +29,7 @@ from conpaas.plugins import Plugins
 #: Where images are kept when nobody says otherwise.
 DIRECTORY = Path("/var/cache/conpaas/images")
 #: Counts changes of this module that change what is built.
-_VERSION = "1"
+_VERSION = "2"
 _UNFINISHED = ".new-"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NO_DOCUMENTS = (
@@ -146,13 +146,17 @@ def _install(image: Path, code: Code, cache: Path, lock: int, progress: Progress
     # The host's pip, run by the image's Python: the image needs none of its own.
     shutil.copytree(pip.submodule_search_locations[0], scratch / "pip")
     wheels = [f"/{path.relative_to(image)}" for path in sorted(scratch.glob("*/*.whl"))]
-    environment = {"PATH": _PATH, "PYTHONPATH": "/opt/scratch", "LANG": "C.UTF-8", "HOME": "/root"}
+    environment = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
     inside = ["chroot", str(image)]
     run([*inside, "/usr/bin/python3", "-m", "venv", "--without-pip", "/opt/conpaas"], lock)
     install = ["-m", "pip", "install", "--no-index", "--no-deps", "--no-cache-dir"]
     install += ["--root-user-action=ignore", "--disable-pip-version-check"]
-    run([*inside, "/opt/conpaas/bin/python", *install, *wheels], lock, environment)
+    with_pip = {**environment, "PYTHONPATH": "/opt/scratch"}
+    run([*inside, "/opt/conpaas/bin/python", *install, *wheels], lock, with_pip)
     shutil.rmtree(scratch)
+    # Has stevedore note which plugins there are, where root finds it at every start of a machine.
+    look = ["-P", "-c", "from conpaas.plugins import Plugins; Plugins.installed()"]
+    run([*inside, "/opt/conpaas/bin/python", *look], lock, environment)
 
 
 def _steps(progress: Progress) -> Callable[[str], None]:

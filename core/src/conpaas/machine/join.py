@@ -169,7 +169,7 @@ def _define_programs(places: Places, role: Role, port: int) -> None:
     )
     supervisor = places.supervisor
     supervisor.define("front", front.command())
-    supervisor.define(str(role), [sys.executable, "-m", f"conpaas.{role}"])
+    supervisor.define(str(role), [sys.executable, "-P", "-m", f"conpaas.{role}"])
     if (places.root / "run/systemd/system").is_dir():
         _enable_unit(places)
     elif supervisor.is_active():

@@ -76,6 +76,11 @@ class IdentityFiles:
         """Its private key."""
         return self.directory / "key.pem"
 
+    @property
+    def was_replaced(self) -> bool:
+        """Whether the present pair was ever preceded by another."""
+        return (self.directory / "identity-b").exists()
+
     def replace(self, key_pem: str, certificate_pem: str) -> None:
         """Put a new pair in the place of the present one."""
         current = self.directory / "identity"

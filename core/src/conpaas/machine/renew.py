@@ -104,8 +104,9 @@ class Renewal:
 
     def _run(self) -> None:
         # A front that runs may hold a certificate of before a crash of this process.
-        with suppress(ConPaaSError):
-            self._supervisor.reload(self._front)
+        if self._identity.was_replaced:
+            with suppress(ConPaaSError):
+                self._supervisor.reload(self._front)
         pause = 0.0
         while not self._stopping.wait(pause):
             try:

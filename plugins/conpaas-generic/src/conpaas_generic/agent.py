@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from conpaas import files
 from conpaas.agent.base import AgentPlace, LogFile
 from conpaas.errors import AgentError, BusyError
 from conpaas.features.code.agent import CodeAgent, VersionId
-from conpaas import files
 from conpaas.rpc import expose
 from conpaas_generic.runs import Run
 from conpaas_generic.scripts import NotStartedError, Scripts

@@ -1,0 +1,536 @@
+"""Jobs outlive requests, survive the process, and are alone on what they change."""
+
+import io
+import threading
+
+import pytest
+
+from conpaas import jobs
+from conpaas.errors import (
+    AgentError,
+    BusyError,
+    ConPaaSError,
+    InvalidError,
+    NotFoundError,
+    WrongStateError,
+)
+from conpaas.jobs import JobRunner, present_number, resuming
+from conpaas.records import Records
+from conpaas.rpc import Job, JobState, Progress, Upload, expose, find_operation
+
+WAIT = 10
+
+
+class Target:
+    """What jobs change in these tests; its steps wait until the test lets them go on."""
+
+    def __init__(self, name="thing", runner=None):
+        self.name = name
+        self.runner = runner
+        self.states = []
+        self.seen = []
+        self.gate = threading.Semaphore(0)
+        self.stepped = threading.Semaphore(0)
+        self.refusal = None
+
+    # -- as the runner wants it
+
+    def declared(self, operation):
+        return find_operation(type(self), operation)
+
+    def make(self, operation, arguments):
+        return getattr(self, operation.name)(**arguments)
+
+    def permit(self, operation):
+        if self.refusal is not None:
+            raise self.refusal
+
+    def begin(self, operation):
+        self.states.append("begun")
+        return "before"
+
+    def end(self, operation, before, state, reason):
+        assert before == "before"
+        self.states.append((state, reason))
+
+    # -- for the tests
+
+    def step(self):
+        self.stepped.release()
+        assert self.gate.acquire(timeout=WAIT)
+
+    def let_go_on(self, steps=1):
+        self.gate.release(steps)
+
+    def wait_for_step(self):
+        assert self.stepped.acquire(timeout=WAIT)
+
+    @expose(resumes=True)
+    def work(self, steps: int = 2) -> Job[int]:
+        """Work."""
+        if steps < 0:
+            raise InvalidError("steps must not be negative")
+        for number in range(steps):
+            yield Progress(100 * number // steps, f"step {number}")
+            self.step()
+        return steps
+
+    @expose()
+    def delicate(self) -> Job[None]:
+        """Work that cannot be taken up again."""
+        yield Progress(0, "begun")
+        self.step()
+
+    @expose(preempts=True)
+    def stop(self) -> Job[str]:
+        """Take precedence."""
+        yield Progress(0, "stopping")
+        self.seen.append("stop")
+        return "stopped"
+
+    @expose()
+    def at_once(self) -> Job[str]:
+        """Never yield."""
+        self.seen.append("at once")
+        return "done at once"
+        yield
+
+    @expose()
+    def fail(self, how: str) -> Job[None]:
+        """Fail."""
+        yield Progress(10, "about to fail")
+        if how == "agent":
+            raise AgentError("node-3 burns", detail=["node-3"])
+        raise ZeroDivisionError("so wrong")
+
+    @expose()
+    def answer(self, what: str) -> Job[object]:
+        """Answer something that is no JSON."""
+        yield Progress(0, "")
+        return threading.Lock() if what == "lock" else {"set": {1}}
+
+    @expose(resumes=True)
+    def decide(self) -> Job[list[int]]:
+        """Decide once."""
+        yield Progress(0, "deciding")
+        self.seen.append((present_number(), resuming()))
+        chosen = self.runner.remember("chosen", lambda: [len(self.seen), 42])
+        yield Progress(50, "decided")
+        self.step()
+        return chosen
+
+    @expose(resumes=True)
+    def put(self, content: Upload, name: str = "x") -> Job[int]:
+        """Take a file."""
+        size = len(content.stream.read())
+        yield Progress(0, "got it")
+        self.step()
+        return size
+
+
+@pytest.fixture
+def records(tmp_path):
+    opened = Records(tmp_path / "r.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def runner(records):
+    return JobRunner(records)
+
+
+@pytest.fixture
+def target(runner):
+    return Target(runner=runner)
+
+
+def submit(runner, target, name, **arguments):
+    return runner.submit(target, target.declared(name), arguments, "anna")
+
+
+def ended(runner, number):
+    """Wait for the end of a job and return its report."""
+    target = runner.report(number).target
+    with runner._lock:
+        running = runner._running.get(target)
+    if running is not None:
+        assert running.ended.wait(WAIT)
+    report = runner.report(number)
+    assert report.state.ended, report
+    return report
+
+
+def crash(records, target):
+    """Return a runner and a target as after a crash: the old ones never get to write again."""
+    runner = JobRunner(records)
+    fresh = type(target)(target.name, runner)
+    return runner, fresh
+
+
+# -- from the first step to the end ---------------------------------------------------------------
+
+
+def test_a_job_runs_to_its_end_and_tells_how_it_gets_on(runner, target):
+    number = submit(runner, target, "work", steps=2)
+    target.wait_for_step()
+    report = runner.report(number)
+    assert (report.state, report.percent, report.message) == (JobState.RUNNING, 0, "step 0")
+    assert (report.user, report.target, report.operation) == ("anna", "thing", "work")
+    target.let_go_on()
+    target.wait_for_step()
+    assert runner.report(number).message == "step 1"
+    target.let_go_on()
+    report = ended(runner, number)
+    assert (report.state, report.percent, report.result) == (JobState.DONE, 100, 2)
+    assert report.finished >= report.created
+    assert target.states == ["begun", (JobState.DONE, "")]
+
+
+def test_checks_before_the_first_step_answer_the_caller_and_leave_nothing(runner, target):
+    with pytest.raises(InvalidError, match="negative"):
+        submit(runner, target, "work", steps=-1)
+    assert (target.states, runner.latest(), runner.busy("thing")) == ([], [], False)
+
+
+def test_a_state_that_does_not_allow_it_answers_the_caller_and_leaves_nothing(runner, target):
+    target.refusal = WrongStateError("no")
+    with pytest.raises(WrongStateError):
+        submit(runner, target, "at_once")
+    assert (target.states, target.seen, runner.latest()) == ([], [], [])
+    assert not runner.busy("thing")
+
+
+def test_a_job_that_never_yields_is_a_job_all_the_same(runner, target):
+    report = ended(runner, submit(runner, target, "at_once"))
+    assert (report.state, report.result) == (JobState.DONE, "done at once")
+    assert target.seen == ["at once"]
+
+
+def test_a_job_of_no_steps_at_all_ends_well(runner, target):
+    assert ended(runner, submit(runner, target, "work", steps=0)).state is JobState.DONE
+
+
+def test_a_job_that_fails_keeps_the_error_for_those_who_follow_it(runner, target):
+    report = ended(runner, submit(runner, target, "fail", how="agent"))
+    assert (report.state, report.percent, report.message) == (JobState.FAILED, 10, "node-3 burns")
+    assert report.error == AgentError("node-3 burns", ["node-3"]).to_json()
+    assert target.states[-1] == (JobState.FAILED, "node-3 burns")
+
+
+def test_a_job_that_breaks_is_a_bug_that_is_logged_and_told(runner, target, caplog):
+    report = ended(runner, submit(runner, target, "fail", how="bug"))
+    assert report.state is JobState.FAILED
+    assert report.error["code"] == "internal"
+    assert "ZeroDivisionError: so wrong" in report.error["message"]
+    assert "Traceback" in caplog.text
+
+
+def test_a_result_that_is_no_json_fails_the_job_instead_of_hanging_it(runner, target):
+    report = ended(runner, submit(runner, target, "answer", what="lock"))
+    assert report.state is JobState.FAILED
+    assert not runner.busy("thing")
+    assert target.states[-1][0] is JobState.FAILED
+
+
+def test_a_job_that_is_not_there_is_not_found(runner):
+    with pytest.raises(NotFoundError):
+        runner.report(1)
+
+
+def test_the_latest_jobs_come_first(runner, target):
+    numbers = []
+    for _ in range(3):
+        numbers.append(submit(runner, target, "at_once"))
+        ended(runner, numbers[-1])
+    assert [report.id for report in runner.latest(2)] == numbers[:0:-1]
+
+
+def test_old_jobs_are_forgotten_and_running_ones_never(runner, target, monkeypatch):
+    monkeypatch.setattr(jobs, "KEPT", 3)
+    other = Target("other", runner)
+    first = submit(runner, other, "work", steps=1)
+    other.wait_for_step()
+    numbers = [first]
+    for _ in range(6):
+        numbers.append(submit(runner, target, "at_once"))
+        ended(runner, numbers[-1])
+    there = {report.id for report in runner.latest()}
+    assert first in there and numbers[-1] in there
+    assert numbers[1] not in there
+    assert len(there) <= 3 + 2
+    other.let_go_on()
+    ended(runner, first)
+
+
+def test_each_end_is_announced_after_it_is_recorded(records):
+    seen = []
+    runner = JobRunner(records, changed=lambda: seen.append(runner.latest(1)[0].state))
+    target = Target(runner=runner)
+    ended(runner, submit(runner, target, "at_once"))
+    assert seen == [JobState.DONE]
+
+
+# -- one at a time ---------------------------------------------------------------------------------
+
+
+def test_a_second_job_is_refused_while_one_is_at_work(runner, target):
+    number = submit(runner, target, "work", steps=1)
+    target.wait_for_step()
+    with pytest.raises(BusyError, match="wait") as refusal:
+        submit(runner, target, "at_once")
+    assert refusal.value.detail == {"job": number}
+    assert runner.busy("thing")
+    target.let_go_on()
+    ended(runner, number)
+    ended(runner, submit(runner, target, "at_once"))
+
+
+def test_jobs_on_other_things_go_on_meanwhile(runner, target):
+    submit(runner, target, "work", steps=1)
+    target.wait_for_step()
+    other = Target("other", runner)
+    assert ended(runner, submit(runner, other, "at_once")).state is JobState.DONE
+    target.let_go_on()
+
+
+def test_of_many_at_once_one_gets_in(runner, target):
+    got, refused = [], []
+    start = threading.Barrier(8)
+
+    def attempt():
+        start.wait(WAIT)
+        try:
+            got.append(submit(runner, target, "work", steps=1))
+        except BusyError:
+            refused.append(True)
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(got), len(refused)) == (1, 7)
+    target.let_go_on()
+    ended(runner, got[0])
+
+
+def test_a_preempting_operation_cancels_the_one_at_work_at_its_next_step(runner, target):
+    number = submit(runner, target, "work", steps=5)
+    target.wait_for_step()
+    stopped = []
+    thread = threading.Thread(target=lambda: stopped.append(submit(runner, target, "stop")))
+    thread.start()
+    running = runner._running["thing"]
+    assert running.cancelled.wait(WAIT)
+    assert "stop" not in target.seen
+    target.let_go_on()
+    thread.join(WAIT)
+    assert ended(runner, number).state is JobState.CANCELLED
+    assert ended(runner, stopped[0]).state is JobState.DONE
+    assert target.states[1][0] is JobState.CANCELLED
+    assert target.states.index("begun") < 1 and target.seen == ["stop"]
+
+
+def test_a_job_that_does_not_hear_is_told_of(runner, target, monkeypatch):
+    monkeypatch.setattr(jobs, "CANCEL_PATIENCE", 0.01)
+    number = submit(runner, target, "work", steps=1)
+    target.wait_for_step()
+    with pytest.raises(BusyError, match="told to stop") as refusal:
+        submit(runner, target, "stop")
+    assert refusal.value.detail == {"job": number}
+    target.let_go_on()
+    assert ended(runner, number).state is not JobState.RUNNING
+
+
+def test_a_cancelled_jobs_clean_up_is_run(runner, target):
+    cleaned = []
+
+    class Tidy(Target):
+        @expose()
+        def careful(self) -> Job[None]:
+            """Clean up."""
+            try:
+                yield Progress(0, "begun")
+                self.step()
+                yield Progress(50, "half")
+            finally:
+                cleaned.append(True)
+
+    tidy = Tidy("tidy", runner)
+    number = submit(runner, tidy, "careful")
+    tidy.wait_for_step()
+    runner._running["tidy"].cancelled.set()
+    tidy.let_go_on()
+    assert ended(runner, number).state is JobState.CANCELLED
+    assert cleaned == [True]
+
+
+# -- after a crash ---------------------------------------------------------------------------------
+
+
+def test_a_job_that_was_cut_off_is_run_again_from_the_top(records, runner, target):
+    number = submit(runner, target, "work", steps=2)
+    target.wait_for_step()
+    runner, target = crash(records, target)
+    runner.recover({"thing": target}.get)
+    assert runner.busy("thing")
+    target.let_go_on(2)
+    report = ended(runner, number)
+    assert (report.state, report.result) == (JobState.DONE, 2)
+    assert target.states == [(JobState.DONE, "")]
+
+
+def test_a_job_that_cannot_be_taken_up_is_told_as_interrupted(records, runner, target):
+    number = submit(runner, target, "delicate")
+    target.wait_for_step()
+    runner, target = crash(records, target)
+    runner.recover({"thing": target}.get)
+    report = runner.report(number)
+    assert report.state is JobState.INTERRUPTED
+    assert "try again" in report.error["message"]
+    assert target.states == [(JobState.INTERRUPTED, report.error["message"])]
+    assert not runner.busy("thing")
+
+
+def test_a_job_whose_target_is_gone_is_interrupted(records, runner, target):
+    number = submit(runner, target, "work", steps=1)
+    target.wait_for_step()
+    runner, _ = crash(records, target)
+    runner.recover(lambda name: None)
+    assert runner.report(number).state is JobState.INTERRUPTED
+
+
+def test_a_job_of_an_operation_that_the_new_version_lacks_is_interrupted(records, runner, target):
+    number = submit(runner, target, "work", steps=1)
+    target.wait_for_step()
+    records.execute("UPDATE job SET operation = 'no_more'")
+    other = Target("other", runner)
+    second = submit(runner, other, "work", steps=1)
+    other.wait_for_step()
+    runner, target = crash(records, target)
+    other = Target("other", runner)
+    runner.recover({"thing": target, "other": other}.get)
+    report = runner.report(number)
+    assert report.state is JobState.INTERRUPTED
+    assert "no_more" in report.error["message"]
+    assert not runner.busy("thing")
+    other.let_go_on()
+    assert ended(runner, second).state is JobState.DONE
+
+
+@pytest.mark.parametrize("arguments", ['{"steps": "two"}', '{"stairs": 2}', '{"steps": -1}'])
+def test_a_job_whose_arguments_no_longer_fit_ends_and_blocks_nobody(
+    records, runner, target, arguments
+):
+    number = submit(runner, target, "work", steps=1)
+    target.wait_for_step()
+    records.execute("UPDATE job SET arguments = ?", arguments)
+    runner, target = crash(records, target)
+    runner.recover({"thing": target}.get)
+    assert ended(runner, number).state in (JobState.INTERRUPTED, JobState.FAILED)
+    assert target.states
+
+
+def test_a_job_whose_file_went_with_its_request_is_interrupted(records, runner, target):
+    upload = Upload(io.BytesIO(b"12345"))
+    number = submit(runner, target, "put", content=upload, name="y")
+    target.wait_for_step()
+    runner, target = crash(records, target)
+    runner.recover({"thing": target}.get)
+    assert runner.report(number).state is JobState.INTERRUPTED
+
+
+def test_a_job_may_take_a_file_before_its_first_step(runner, target):
+    number = submit(runner, target, "put", content=Upload(io.BytesIO(b"12345")))
+    target.let_go_on()
+    assert ended(runner, number).result == 5
+
+
+def test_what_a_job_decided_it_decides_again_the_same_way(records, runner, target):
+    number = submit(runner, target, "decide")
+    target.wait_for_step()
+    assert target.seen == [(number, False)]
+    runner, again = crash(records, target)
+    again.seen = ["something else", "and more"]
+    runner.recover({"thing": again}.get)
+    again.let_go_on()
+    assert ended(runner, number).result == [1, 42]
+    assert again.seen[-1] == (number, True)
+
+
+def test_outside_a_job_everything_is_decided_anew(runner):
+    assert [runner.remember("x", lambda: [1]), runner.remember("x", lambda: [2])] == [[1], [2]]
+    assert present_number() is None and not resuming()
+
+
+def test_a_parent_that_is_taken_up_finds_its_child_at_work(records):
+    """However the threads run: no second job may ever slip in between."""
+
+    class Parent(Target):
+        @expose(resumes=True)
+        def whole(self) -> Job[None]:
+            """Have the other do its part."""
+            yield Progress(0, "")
+            try:
+                submit(self.runner, self.child, "stop")
+            except BusyError as error:
+                self.seen.append(error.detail["job"])
+            self.step()
+
+    runner = JobRunner(records)
+    parent, child = Parent("parent", runner), Target("child", runner)
+    parent.child = child
+    whole = submit(runner, parent, "whole")
+    parent.wait_for_step()
+    part = runner.latest(1)[0].id
+    ended(runner, part)
+    records.execute("UPDATE job SET state = 'running', operation = 'work', result = NULL")
+    records.execute("UPDATE job SET operation = 'whole' WHERE id = ?", whole)
+
+    for _ in range(20):
+        runner = JobRunner(records)
+        parent, child = Parent("parent", runner), Target("child", runner)
+        parent.child = child
+        child.declared = lambda name: find_operation(Target, "stop" if name == "work" else name)
+        child.make = lambda operation, arguments, child=child: child.delicate()
+        runner.recover({"parent": parent, "child": child}.get)
+        parent.wait_for_step()
+        assert parent.seen == [part]
+        records.execute("UPDATE job SET state = 'running'")
+
+
+def test_an_end_that_the_target_cannot_take_frees_it_all_the_same(runner, target, caplog):
+    class Stubborn(Target):
+        def end(self, operation, before, state, reason):
+            raise RuntimeError("I will not")
+
+    stubborn = Stubborn("stubborn", runner)
+    number = submit(runner, stubborn, "work", steps=1)
+    running = runner._running["stubborn"]
+    stubborn.let_go_on()
+    assert running.ended.wait(WAIT)
+    assert not runner.busy("stubborn")
+    assert "I will not" in caplog.text
+    # It counts as cut off: the next start takes it up again.
+    assert runner.report(number).state is JobState.RUNNING
+
+
+def test_errors_tell_the_number_of_the_job_they_wait_for(runner, target):
+    class Slow(Target):
+        @expose()
+        def check(self) -> Job[None]:
+            """Check long."""
+            self.step()
+            yield Progress(0, "")
+
+    slow = Slow("slow", runner)
+    thread = threading.Thread(target=submit, args=(runner, slow, "check"))
+    thread.start()
+    slow.wait_for_step()
+    with pytest.raises(ConPaaSError) as refusal:
+        submit(runner, slow, "work")
+    assert "job 0" not in refusal.value.message
+    assert refusal.value.detail is None
+    slow.let_go_on()
+    thread.join(WAIT)
