@@ -1,7 +1,201 @@
-"""What all tests of core share."""
+"""What all tests of core share: a service type that does little, and a cluster with it."""
 
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+import pytest
 from hypothesis import settings
+
+from conpaas import hookimpl
+from conpaas.agent.base import LogFile, ServiceAgent
+from conpaas.errors import AgentError, InvalidError
+from conpaas.manager.base import ServiceManager
+from conpaas.plugins import Plugins
+from conpaas.rpc import Download, Job, Progress, Upload, expose
+from conpaas.service import Role, Service
+from conpaas.state import State
+from conpaas.testing.cluster import Cluster
 
 # A shared machine may stall for longer than hypothesis thinks a test may take.
 settings.register_profile("conpaas", deadline=None)
 settings.load_profile("conpaas")
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a node says."""
+
+    node: str
+    word: str
+
+
+class SimpleAgent(ServiceAgent):
+    """Keeps a word."""
+
+    def logs(self):
+        """Return one log beside the agent's own."""
+        return [LogFile("word.log", "the words", self.root / "word.log")]
+
+    @expose()
+    def configure(self, word: Annotated[str, "The word"]) -> Job[str]:
+        """Learn the word."""
+        if word == "unspeakable":
+            raise InvalidError("nobody may say that")
+        yield Progress(0, "listening")
+        if word == "broken":
+            raise AgentError("the node burns")
+        yield Progress(50, "learning")
+        self.store["word"] = word
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "word.log").write_text(f"{word}\n")
+        return word
+
+    @expose(reads=True)
+    def say(self) -> Word:
+        """Say the word."""
+        return Word(self.place.node, self.store.get("word", ""))
+
+
+class SimpleManager(ServiceManager[SimpleAgent]):
+    """Teaches its nodes a word, and notes in its store what it was called for."""
+
+    def on_start(self, nodes):
+        """Teach the nodes."""
+        self._note("start", nodes)
+        yield from self.run_all(lambda agent: agent.configure(self.store.get("word", "hi")), nodes)
+
+    def on_stop(self):
+        """Note it."""
+        self._note("stop", self.nodes)
+
+    def on_nodes_added(self, nodes):
+        """Teach the new nodes."""
+        self._note("added", nodes)
+        yield from self.run_all(lambda agent: agent.configure(self.store.get("word", "hi")), nodes)
+
+    def on_nodes_leaving(self, nodes):
+        """Note it."""
+        self._note("leaving", nodes)
+        yield Progress(50, "letting them finish")
+
+    def on_nodes_removed(self, nodes):
+        """Note it."""
+        self._note("removed", nodes)
+
+    def on_node_lost(self, node):
+        """Note it."""
+        self._note("lost", [node])
+
+    @expose()
+    def set_word(self, word: Annotated[str, "The word"]) -> None:
+        """Keep a word for the nodes to come."""
+        self.store["word"] = word
+
+    @expose(reads=True, states=(State.RUNNING,))
+    def get_words(self) -> list[Word]:
+        """Ask all nodes for their words."""
+        return self.ask_all(lambda agent: agent.say())
+
+    @expose()
+    def put_file(self, content: Upload) -> str:
+        """Keep a file."""
+        blob = self.blobs.put(content.stream, self.place.upload_limit)
+        self.store["file"] = blob.digest
+        return blob.digest
+
+    @expose(reads=True)
+    def get_file(self) -> Download:
+        """Return the file."""
+        content = self.blobs.path(self.store["file"]).read_bytes()
+        return Download(iter([content]), "größe.bin", size=len(content))
+
+    def _note(self, what, nodes):
+        self.store["events"] = [*self.store.get("events", []), [what, len(nodes)]]
+
+
+class Simple:
+    """The plugin."""
+
+    @hookimpl
+    def conpaas_service(self):
+        """Return the service type."""
+        return Service(
+            name="simple",
+            title="Simple",
+            summary="Keeps a word.",
+            manager=SimpleManager,
+            agent=SimpleAgent,
+            roles=(
+                Role("node", "Keeps the word", replace_lost=True),
+                Role("keeper", "Keeps it for ever"),
+                Role("head", "Is there anyway", fixed=True),
+            ),
+        )
+
+
+@pytest.fixture
+def plugins():
+    """The simple service type, and nothing else."""
+    return Plugins(simple=Simple())
+
+
+@pytest.fixture
+def cluster(plugins):
+    """A whole ConPaaS in this process, with the simple service type."""
+    with Cluster(plugins) as made:
+        yield made
+
+
+class Killed(SystemExit):
+    """Ends a thread on the spot, and nobody is told."""
+
+
+class Killer:
+    """Kills a process at the n-th of its writes to its database, counted in its jobs' threads."""
+
+    def __init__(self):
+        self.left = None
+        self.killed = threading.Event()
+        self.died = False
+
+    def arm(self, number):
+        """Kill at that write from now on; None lets everything live."""
+        self.died = self.killed.is_set()
+        self.killed.clear()
+        self.left = number
+
+    def watch(self, owner, name):
+        """Count the calls of ``owner.name`` whose first argument is a statement that writes."""
+        original = getattr(owner, name)
+
+        def counted(sql, *values, **named):
+            writes = str(sql).lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE"))
+            if writes and threading.current_thread().name.startswith("job-"):
+                if self.killed.is_set():
+                    raise Killed
+                if self.left is not None:
+                    self.left -= 1
+                    if self.left < 0:
+                        self.left = None
+                        self.killed.set()
+                        raise Killed
+            return original(sql, *values, **named)
+
+        setattr(owner, name, counted)
+
+
+@pytest.fixture
+def killer():
+    """Kills at a chosen write."""
+    return Killer()
+
+
+@pytest.fixture
+def eager_threads():
+    """Have threads take turns so often that what can go wrong between them does."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
@@ -23,6 +23,7 @@ from conpaas.rpc import (
     arguments_from_json,
 )
 from conpaas.schema import to_json
+from conpaas.state import State
 
 T = TypeVar("T")
 KEPT = 200  #: how many ended jobs are remembered
@@ -61,9 +62,21 @@ class _Running:
     target: Target
     operation: Operation
     before: str | None
-    resuming: bool
-    cancelled: threading.Event
-    ended: threading.Event
+    resuming: bool = False
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def names(self) -> tuple[int, str]:
+        """The number and the operation, as the log tells them."""
+        return self.number, self.operation.name
+
+    def busy(self, what: str) -> BusyError:
+        """Return the error that tells of this job."""
+        if not self.number:  # its checks are under way
+            return BusyError(f"{self.operation.name} on {self.target.name} {what}")
+        told = f"{self.operation.name} (job {self.number}) on {self.target.name} {what}"
+        return BusyError(told, detail={"job": self.number})
 
 
 _present: contextvars.ContextVar[_Running | None] = contextvars.ContextVar("job", default=None)
@@ -134,25 +147,31 @@ class JobRunner:
 
         Those that resume are run again from the top; the others are recorded as interrupted.
         """
-        for row in self._records.execute("SELECT * FROM job WHERE state = 'running' ORDER BY id"):
-            target = find(row["target"])
-            if target is None:
-                self._close(row["id"], JobState.INTERRUPTED, "what it worked on is gone")
-                continue
-            running = _Running(
-                row["id"], target, target.declared(row["operation"]), row["before"], True,
-                threading.Event(), threading.Event(),
-            )  # fmt: skip
-            if running.operation.resumes:
-                logger.warning("job %d (%s) is taken up again", row["id"], row["operation"])
-                given = arguments_from_json(running.operation, json.loads(row["arguments"]))
-                self._running[target.name] = running
-                self._launch(running, target.make(running.operation, given))
-            else:
-                self._end(
-                    running, JobState.INTERRUPTED,
-                    error=ConPaaSError("it was interrupted by a restart; please try again"),
-                )  # fmt: skip
+        rows = self._records.execute("SELECT * FROM job WHERE state = 'running' ORDER BY id")
+        again = [pair for row in rows if (pair := self._taken_up(row, find(row["target"])))]
+        # All are known to be at work before the first one goes on: it may look for the others.
+        self._running |= {running.target.name: running for running, _ in again}
+        for running, job in again:
+            logger.warning("job %d (%s) is taken up again", running.number, running.operation.name)
+            self._launch(running, job)
+
+    def _taken_up(self, row: Any, target: Target | None) -> tuple[_Running, Job[Any]] | None:
+        """Return a job that was cut off, made anew; None, and it is closed, where it cannot be."""
+        if target is None:
+            gone = NotFoundError(f"{row['target']} is gone")
+            self._close(row["id"], JobState.INTERRUPTED, str(gone), error=gone)
+            return None
+        unknown = _unknown(row["operation"])
+        running = _Running(row["id"], target, unknown, row["before"], resuming=True)
+        try:
+            running.operation = target.declared(row["operation"])
+            if not running.operation.resumes:
+                raise ConPaaSError("it was interrupted by a restart; please try again")
+            given = arguments_from_json(running.operation, json.loads(row["arguments"]))
+            return running, target.make(running.operation, given)
+        except ConPaaSError as error:
+            self._end(running, JobState.INTERRUPTED, error=error)
+            return None
 
     def report(self, number: int) -> JobReport:
         """Return a job's present report.
@@ -180,24 +199,14 @@ class JobRunner:
         with self._lock:
             present = self._running.get(target.name)
             if present is None:
-                running = _Running(
-                    0, target, operation, None, False, threading.Event(), threading.Event()
-                )
+                running = _Running(0, target, operation, None)
                 self._running[target.name] = running
                 return _Reservation(self, running)
         if not operation.preempts or present.operation.preempts:
-            raise BusyError(
-                f"{present.operation.name} (job {present.number}) is still at work on "
-                f"{target.name}: wait for it",
-                detail={"job": present.number},
-            )
+            raise present.busy("is still at work: wait for it")
         present.cancelled.set()
         if not present.ended.wait(CANCEL_PATIENCE):
-            raise BusyError(
-                f"{present.operation.name} (job {present.number}) has been told to stop and has "
-                "not yet: try again in a moment",
-                detail={"job": present.number},
-            )
+            raise present.busy("has been told to stop and has not yet: try again in a moment")
         return self._reserved(target, operation)
 
     def _release(self, running: _Running) -> None:
@@ -216,33 +225,50 @@ class JobRunner:
     def _run(self, running: _Running, job: Job[Any]) -> None:
         _present.set(running)
         try:
-            while True:
-                step = next(job)
-                self._records.execute(
-                    "UPDATE job SET percent = ?, message = ? "
-                    "WHERE id = ? AND (percent != ?1 OR message != ?2)",
-                    step.percent,
-                    step.message,
-                    running.number,
-                )
-                if running.cancelled.is_set():
-                    job.close()
-                    self._end(running, JobState.CANCELLED, error=BusyError("it was cancelled"))
-                    return
-        except StopIteration as stop:
-            self._end(running, JobState.DONE, result=stop.value)
-        except ConPaaSError as error:
-            logger.warning("job %d (%s) failed: %s", running.number, running.operation.name, error)
-            self._end(running, JobState.FAILED, error=error)
-        except Exception as error:
-            logger.exception("job %d (%s) broke", running.number, running.operation.name)
-            self._end(
-                running,
-                JobState.FAILED,
-                error=ConPaaSError(f"internal error: {type(error).__name__}: {error}"),
-            )
+            self._end(running, *self._outcome(running, job))
+        except Exception:
+            # Its record still says that it runs: the next start takes it up again.
+            logger.exception("job %d (%s) could not be ended", *running.names)
         finally:
             self._release(running)
+
+    def _outcome(
+        self, running: _Running, job: Job[Any]
+    ) -> tuple[JobState, Any, ConPaaSError | None]:
+        try:
+            while not running.cancelled.is_set():
+                self._note(running, next(job))
+            job.close()
+            return JobState.CANCELLED, None, BusyError("it was cancelled")
+        except StopIteration as stop:
+            return self._result(running, stop.value)
+        except ConPaaSError as error:
+            logger.warning("job %d (%s) failed: %s", *running.names, error)
+            return JobState.FAILED, None, error
+        except Exception as error:
+            return self._bug(running, error)
+
+    def _result(self, running: _Running, value: Any) -> tuple[JobState, Any, ConPaaSError | None]:
+        try:
+            return JobState.DONE, to_json(value), None
+        except Exception as error:
+            return self._bug(running, error)
+
+    def _bug(
+        self, running: _Running, error: Exception
+    ) -> tuple[JobState, Any, ConPaaSError | None]:
+        logger.error("job %d (%s) broke", *running.names, exc_info=error)
+        told = ConPaaSError(f"internal error: {type(error).__name__}: {error}")
+        return JobState.FAILED, None, told
+
+    def _note(self, running: _Running, step: Progress) -> None:
+        self._records.execute(
+            "UPDATE job SET percent = ?, message = ? "
+            "WHERE id = ? AND (percent != ?1 OR message != ?2)",
+            step.percent,
+            step.message,
+            running.number,
+        )
 
     def _end(
         self,
@@ -253,7 +279,7 @@ class JobRunner:
     ) -> None:
         with self._records.transaction():
             reason = str(error) if error else ""
-            self._close(running.number, state, reason, to_json(result), error)
+            self._close(running.number, state, reason, result, error)
             running.target.end(running.operation, running.before, state, reason)
         self._changed()
 
@@ -315,6 +341,14 @@ class _Reservation:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is not None:
             self._runner._release(self._running)
+
+
+def _unknown(operation: str) -> Operation:
+    """Return a declaration for a job of an operation that is not there any more: it failed."""
+    return Operation(
+        name=operation, summary="", description="", parameters=(), result=None, is_job=True,
+        meanwhile=State.ERROR, otherwise=State.ERROR,
+    )  # fmt: skip
 
 
 def _recordable(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -56,25 +56,25 @@ class Hint:
     @staticmethod
     def of(hint: Any) -> Hint:
         """Take ``hint`` apart."""
-        if get_origin(hint) is not Annotated:
-            return Hint(type=hint, full=hint)
-        bare, *extras = get_args(hint)
+        bare, extras = hint, []
+        if get_origin(hint) is Annotated:
+            bare, *extras = get_args(hint)
+        checks = [e for e in extras if isinstance(e, Check)]
+        if (arm := _without_none(bare)) is not bare:
+            checks += Hint.of(arm).checks
         return Hint(
             type=bare,
             help=next((e for e in extras if isinstance(e, str)), ""),
             option=next((e for e in extras if isinstance(e, Option)), Option()),
-            checks=tuple(e for e in extras if isinstance(e, Check)),
+            checks=tuple(checks),
             full=hint,
         )
 
     @property
     def inner(self) -> Any:
         """The type without ``| None``."""
-        if get_origin(self.type) in (Union, types.UnionType):
-            arms = [arm for arm in get_args(self.type) if arm is not type(None)]
-            if len(arms) == 1:
-                return Hint.of(arms[0]).type
-        return self.type
+        arm = _without_none(self.type)
+        return self.type if arm is self.type else Hint.of(arm).type
 
 
 def from_json(value: Any, hint: Any, name: str) -> Any:
@@ -117,6 +117,15 @@ def _convert(value: Any, hint: Any, name: str, *, strict: bool) -> Any:
     return result
 
 
+def _without_none(hint: Any) -> Any:
+    """Return ``T`` for ``T | None``, anything else as it is."""
+    if get_origin(hint) in (Union, types.UnionType):
+        arms = [arm for arm in get_args(hint) if arm is not type(None)]
+        if len(arms) == 1:
+            return arms[0]
+    return hint
+
+
 def _in_words(complaint: str) -> str:
     complaint = complaint.replace("`", "").replace(" - at $", " at ")
     return complaint[:1].lower() + complaint[1:]
@@ -148,7 +157,7 @@ def parse_json(body: bytes, what: str = "the request's body") -> Any:
         return {}
     try:
         return json.loads(
-            body,
+            body.decode(),  # by itself it would take UTF-16 too
             object_pairs_hook=lambda pairs: _unique(pairs, what),
             parse_constant=_no_number,
             parse_int=_whole_number,

@@ -6,6 +6,7 @@ values and raise :class:`~conpaas.errors.ConPaaSError`.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import secrets
@@ -25,12 +26,14 @@ Response: TypeAlias = falcon.Response
 App: TypeAlias = "falcon.App[falcon.Request, falcon.Response]"
 
 
+#: A number in a route, small enough for every database.
+NUMBER = f"{{number:int(max={(1 << 31) - 1})}}"
 logger = logging.getLogger(__name__)
 
 
 def new_app(middleware: list[Any] | None = None) -> App:
     """Return a Falcon application that answers errors as ConPaaS does."""
-    app = falcon.App(middleware=middleware or [], media_type="application/json")
+    app = falcon.App(middleware=[_Remainder(), *(middleware or [])], media_type="application/json")
     # Method names in paths are exact; a slash at the end is another path.
     app.req_options.strip_url_path_trailing_slash = False
     app.req_options.keep_blank_qs_values = True
@@ -39,6 +42,28 @@ def new_app(middleware: list[Any] | None = None) -> App:
     app.add_error_handler(ConPaaSError, _known_error)
     app.set_error_serializer(lambda req, resp, error: None)
     return app
+
+
+class _Remainder:
+    """Middleware: what is refused is read to its end, or for a while.
+
+    A connection that is closed before makes the server in front lose our answer and say that we
+    do not work.
+    """
+
+    _LIMIT = 64 << 20
+
+    def process_response(
+        self, req: Request, resp: Response, resource: object, req_succeeded: bool
+    ) -> None:
+        if resp.status_code < 400:
+            return
+        stream = req.stream if req.content_length is None else req.bounded_stream
+        left = self._LIMIT
+        # Whoever has gone will not hear the answer anyway.
+        with contextlib.suppress(OSError, ValueError):
+            while left > 0 and (piece := cast("IO[bytes]", stream).read(1 << 16)):
+                left -= len(piece)
 
 
 def read_arguments(req: Request, operation: Operation) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from conpaas.agent.host import AgentHost
 from conpaas.certificates import Identity, Role, Verifier
 from conpaas.dispatch import JobReports, dispatch
 from conpaas.gate import Gate
-from conpaas.web import App, Request, Response, new_app, send_result
+from conpaas.web import NUMBER, App, Request, Response, new_app, send_result
 
 
 def make_app(host: AgentHost, verifier: Verifier, application: int) -> App:
@@ -20,7 +20,7 @@ def make_app(host: AgentHost, verifier: Verifier, application: int) -> App:
     app.add_route("/api/v1/check", _Check(host))
     app.add_route("/api/v1/agent/{operation}", _Operations(host))
     app.add_route("/api/v1/jobs", reports, suffix="list")
-    app.add_route("/api/v1/jobs/{number:int}", reports)
+    app.add_route(f"/api/v1/jobs/{NUMBER}", reports)
     return app
 
 

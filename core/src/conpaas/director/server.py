@@ -12,6 +12,7 @@ from conpaas.director.users import Authentication
 from conpaas.errors import DeniedError, InvalidError, UnauthenticatedError
 from conpaas.gate import verified
 from conpaas.web import (
+    NUMBER,
     App,
     Request,
     Response,
@@ -34,13 +35,13 @@ def make_app(director: Director) -> App:
     app.add_route("/api/v1/revoked", _Revoked(director))
     app.add_route("/api/v1/openapi.json", OpenApi(director))
     app.add_route("/api/v1", Reference(director))
-    app.add_route("/api/v1/jobs/{number:int}", _Jobs(director, authentication))
+    app.add_route(f"/api/v1/jobs/{NUMBER}", _Jobs(director, authentication))
     app.add_route(
         "/api/v1/applications/{application}/services/{service}/{operation}",
         ServiceOperations(director, authentication),
     )
     app.add_route(
-        "/api/v1/applications/{application}/jobs/{number:int}",
+        f"/api/v1/applications/{{application}}/jobs/{NUMBER}",
         ApplicationJobs(director, authentication),
     )
     app.add_route("/api/v1/{name}/{operation}", _Operations(director, authentication))

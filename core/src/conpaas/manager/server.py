@@ -6,7 +6,7 @@ from conpaas.certificates import Identity, Role, Verifier
 from conpaas.dispatch import JobReports, dispatch
 from conpaas.gate import Gate
 from conpaas.manager.application import ApplicationManager
-from conpaas.web import App, Request, Response, new_app, send_result
+from conpaas.web import NUMBER, App, Request, Response, new_app, send_result
 
 #: The header in which the director tells for which user it calls; a name, for the records.
 USER_HEADER = "X-ConPaaS-User"
@@ -22,9 +22,9 @@ def make_app(manager: ApplicationManager, verifier: Verifier) -> App:
     reports = JobReports(manager.runner)
     app.add_route("/api/v1/check", _Check(manager))
     app.add_route("/api/v1/manager/{operation}", _ManagerOperations(manager))
-    app.add_route("/api/v1/services/{number:int}/{operation}", _ServiceOperations(manager))
+    app.add_route(f"/api/v1/services/{NUMBER}/{{operation}}", _ServiceOperations(manager))
     app.add_route("/api/v1/jobs", reports, suffix="list")
-    app.add_route("/api/v1/jobs/{number:int}", reports)
+    app.add_route(f"/api/v1/jobs/{NUMBER}", reports)
     return app
 
 

@@ -70,6 +70,7 @@ class TestMachine:
     manager: ApplicationManager | None = None
     agent: AgentHost | None = None
     watch: Watch | None = None
+    records: Records | None = None
 
 
 class Cluster:
@@ -232,8 +233,12 @@ class Cluster:
         self.network.join(DIRECTOR_URL, Identity(Role.DIRECTOR), make_director_app(self.director))
 
     def restart(self, machine: TestMachine) -> None:
-        """Kill a machine's manager or agent and start it again on the same files."""
+        """Kill a machine's manager or agent and start it again on the same files.
+
+        Its threads go on, but whatever they try from then on fails: they change nothing.
+        """
         self._stop(machine, keep_software=True)
+        machine.peers = machine.peers.again()
         self._start(machine)
 
     def look(self) -> None:
@@ -294,8 +299,9 @@ class Cluster:
         ways = HttpWays(machine.peers, section.director_url, section.application)
         database = machine.directory / "manager.db"
         fetch_state(ways, database)
+        machine.records = Records(database, STEPS)
         manager = ApplicationManager(
-            settings, self.plugins, Records(database, STEPS), ways, machine.directory,
+            settings, self.plugins, machine.records, ways, machine.directory,
             machine.directory / "manager.log",
         )  # fmt: skip
         manager.start()
@@ -307,9 +313,10 @@ class Cluster:
         section = files.parse(AgentConfig, machine.config, {}, "agent.toml").agent
         if machine.supervisor is None:
             machine.supervisor = ProcessSupervisor(machine.directory / "log", pause=0.05)
+        machine.records = Records(machine.directory / "agent.db")
         host = AgentHost(
             section, self.plugins, machine.directory / "root", machine.supervisor,
-            Records(machine.directory / "agent.db"),
+            machine.records,
         )  # fmt: skip
         host.start()
         machine.agent = host
@@ -324,11 +331,14 @@ class Cluster:
 
     def _stop(self, machine: TestMachine, keep_software: bool = False) -> None:
         self.network.leave(machine.url)
+        machine.peers.close()
         if machine.manager is not None:
             machine.manager.handover.stop()
             for host in machine.manager.services.values():
                 host.close()
-            machine.manager = None
+            machine.manager = machine.watch = None
+        if machine.records is not None:
+            machine.records.close()
         if machine.supervisor is not None and not keep_software:
             machine.supervisor.shutdown()
 

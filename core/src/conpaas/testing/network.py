@@ -59,6 +59,15 @@ class NetworkPeers:
     def __init__(self, network: Network, certificate: str | None = None) -> None:
         self._network = network
         self._certificate = certificate
+        self._closed = False
+
+    def close(self) -> None:
+        """Have every call fail from now on: the caller is dead."""
+        self._closed = True
+
+    def again(self) -> NetworkPeers:
+        """Return the same caller, alive."""
+        return NetworkPeers(self._network, self._certificate)
 
     def request(
         self,
@@ -73,6 +82,8 @@ class NetworkPeers:
         stream: bool = False,
     ) -> Answer:
         """Make a call and return the answer."""
+        if self._closed:
+            raise UnreachableError("whoever is calling is dead")
         server = self._network.server(url)
         if expect is not None and not _fits(expect, server.identity):
             raise DeniedError(f"{url} is {server.identity}, not {expect}")
@@ -80,6 +91,8 @@ class NetworkPeers:
         if self._certificate is not None:
             given[CERTIFICATE_HEADER] = quote(self._certificate)
         status, answered, chunks = _call(server.app, method, path, body, given)
+        if self._network.server(url) is not server:
+            raise UnreachableError(f"{url} died in the middle of the call")
         if stream and status < 400:
             return Answer(status, answered, chunks=iter(chunks))
         content = b"".join(chunks)

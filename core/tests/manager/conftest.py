@@ -1,0 +1,101 @@
+"""What the manager's tests share."""
+
+import threading
+
+import pytest
+
+from conpaas.director.models import Machine
+from conpaas.errors import UnreachableError
+from conpaas.manager.nodes import NodeState
+
+
+class Application:
+    """An application with one simple service, and all that can be seen of it from everywhere."""
+
+    def __init__(self, cluster, service="simple"):
+        self.cluster = cluster
+        self.aid = cluster.application()
+        self.service = cluster.service(service, self.aid)
+        self.run = cluster.run
+
+    @property
+    def manager(self):
+        return self.cluster.manager(self.aid)
+
+    @property
+    def machine(self):
+        return next(m for m in self.cluster.machines.values() if m.manager is self.manager)
+
+    @property
+    def state(self):
+        return self.cluster.state(self.aid, 1)
+
+    def nodes(self, *states):
+        return self.manager.book.nodes(1, *states)
+
+    def restart(self):
+        self.cluster.restart(self.machine)
+
+    def idle(self):
+        """Wait until no job is at work, however many begin."""
+        self.cluster.wait(lambda: not self.manager.runner.busy("service 1"))
+
+    def seen(self):
+        """Return what matters of the whole, as numbers: for two runs to be compared."""
+        living = Machine.select().where(Machine.state.in_(["wanted", "booting", "running"]))
+        rows = {row.name: row for row in living}
+        cloud = {m.name for m in self.cluster.provider.machines.values()}
+        nodes = self.nodes()
+        assert set(rows) == cloud, "the director's rows are not the cloud's machines"
+        service_rows = {row.id for row in rows.values() if row.service}
+        assert service_rows == {node.machine for node in nodes}, "machines are not nodes"
+        assert all(node.state is NodeState.READY for node in nodes)
+        roles = sorted(node.role for node in nodes)
+        words = sorted(w.word for w in self.service.get_words()) if nodes else []
+        return self.state, roles, words, sorted(row.service for row in rows.values())
+
+
+@pytest.fixture
+def app(cluster):
+    """A running application with a simple service that has not been started."""
+    return Application(cluster)
+
+
+@pytest.fixture
+def running(app):
+    """An application whose simple service runs on one node."""
+    app.run(app.service.start())
+    return app
+
+
+@pytest.fixture
+def dying(killer):
+    """Do something on a manager that is killed at a write of its job, and comes back by itself."""
+
+    def do_dying(app, do, number):
+        """Return whether the manager died on the way."""
+        killer.watch(app.machine.records, "execute")
+        killer.watch(app.machine.records, "insert")
+        done = threading.Event()
+
+        def come_back():
+            while not killer.killed.wait(0.005):
+                if done.is_set():
+                    return
+            app.restart()
+
+        rescuer = threading.Thread(target=come_back)
+        rescuer.start()
+        killer.arm(number)
+        try:
+            do()
+        except UnreachableError:
+            # It died before it could answer that the job has begun.
+            assert killer.killed.is_set()
+        finally:
+            done.set()
+            rescuer.join()
+            killer.arm(None)
+        return killer.died
+
+    return do_dying

@@ -1,0 +1,132 @@
+"""A manager may be killed at any moment: in the end all is as if nothing had happened."""
+
+import itertools
+
+import pytest
+
+from conpaas.manager.nodes import NodeState
+from conpaas.state import State
+
+ONE = {"count": 1}
+
+
+def walk(app, dying, do, undo):
+    """Do something with the manager killed at its first write, its second, …, until it is not."""
+    do()
+    expected = app.seen()
+    undo()
+    for number in itertools.count():
+        died = dying(app, do, number)
+        app.idle()
+        assert app.seen() == expected, f"killed at write {number}"
+        if not died:
+            assert number > 3
+            return
+        undo()
+
+
+def test_starting_survives_a_kill_at_every_write(app, dying):
+    walk(
+        app,
+        dying,
+        lambda: app.run(app.service.start()),
+        lambda: app.run(app.service.stop()),
+    )
+
+
+def test_stopping_survives_a_kill_at_every_write(running, dying):
+    app = running
+    walk(
+        app,
+        dying,
+        lambda: app.run(app.service.stop()),
+        lambda: app.run(app.service.start()),
+    )
+
+
+def test_adding_nodes_survives_a_kill_at_every_write(running, dying):
+    app = running
+    walk(
+        app,
+        dying,
+        lambda: app.run(app.service.add_nodes(nodes={"count": 1, "keeper": 1})),
+        lambda: app.run(app.service.remove_nodes(nodes={"count": 1, "keeper": 1})),
+    )
+
+
+def test_removing_nodes_survives_a_kill_at_every_write(running, dying):
+    app = running
+    app.run(app.service.add_nodes(nodes=ONE))
+    walk(
+        app,
+        dying,
+        lambda: app.run(app.service.remove_nodes(nodes=ONE)),
+        lambda: app.run(app.service.add_nodes(nodes=ONE)),
+    )
+
+
+def test_replacing_a_lost_node_survives_a_kill_at_every_write(running, dying):
+    app = running
+    app.run(app.service.add_nodes(nodes=ONE))
+
+    def replace():
+        lost = app.nodes()[0]
+        app.cluster.provider.vanish(f"m-{number_of(app, lost)}")
+        app.cluster.look()
+        app.cluster.wait(lambda: all(n.id != lost.id for n in app.nodes()))
+        app.idle()
+
+    walk(app, dying, replace, lambda: None)
+
+
+def test_repairing_survives_a_kill_at_every_write(running, dying):
+    app = running
+    app.run(app.service.add_nodes(nodes={"keeper": 1}))
+
+    def break_it():
+        # A node of each kind that is not ready, and none that is: all there is to mend.
+        nodes = app.nodes()
+        app.manager.book.mark(nodes[:1], NodeState.LOST)
+        app.manager.book.mark(nodes[1:2], NodeState.LEAVING)
+        app.manager.book.mark(nodes[2:], NodeState.JOINING)
+        app.manager.book.set_state(1, State.ERROR, "broken by a test")
+
+    break_it()
+    walk(app, dying, lambda: app.run(app.service.repair()), break_it)
+
+
+def number_of(app, node):
+    """Return the number in the cloud's id of a node's machine."""
+    (found,) = [m for m in app.cluster.machines.items() if m[1].number == node.machine]
+    return found[0].removeprefix("m-")
+
+
+def test_removing_a_service_survives_a_kill_at_every_write(running, dying):
+    from conpaas.api import Services
+
+    app = running
+    services = app.cluster.api(Services)
+    for number in itertools.count():
+        sid = app.manager.services and max(app.manager.services)
+        died = dying(
+            app, lambda sid=sid: app.run(services.remove(application=app.aid, service=sid)), number
+        )
+        assert app.manager.services == {}
+        assert app.manager.book.services() == {}
+        assert len(app.cluster.provider.machines) == 1
+        assert services.list() == ()
+        if not died:
+            break
+        added = services.add(service_type="simple", application=app.aid)
+        app.run(app.cluster.service_stub("simple", app.aid, added.sid).start())
+    assert number > 3
+
+
+@pytest.mark.parametrize("kills", [3])
+def test_being_killed_again_while_it_takes_up_changes_nothing(running, dying, kills):
+    app = running
+    for number in range(kills):
+        dying(app, lambda: app.run(app.service.add_nodes(nodes=ONE)), number + 2)
+        app.restart()
+        app.idle()
+    assert app.seen()[1] == ["node"] * (1 + kills)
