@@ -1,4 +1,4 @@
-"""Bad input, through the real command line and the real API: refused with a reason, and harmless."""
+"""Bad input, through the real command line and API: refused with a reason, and harmless."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def generic(cps: CommandLine, running: int) -> int:
     return int(cps.rows(f"cps-service add generic {running}")["sid"])
 
 
-def everything(cps: CommandLine) -> list[Any]:
-    return [cps.rows(f"cps-{kind} list") for kind in ("application", "service", "machine")]
+def everything(nutshell: Nutshell) -> list[Any]:
+    kinds = ("application", "service", "machine")
+    return [nutshell.call("GET", f"/{kind}/list").body["result"] for kind in kinds]
 
 
 # -- names and counts ---------------------------------------------------------------------------
@@ -62,7 +63,7 @@ def everything(cps: CommandLine) -> list[Any]:
 def test_a_bad_name_is_refused_wherever_it_may_stand(
     nutshell: Nutshell, cps: CommandLine, running: int, hello: int, kind: str
 ) -> None:
-    before, name = everything(cps), NAMES[kind]
+    before, name = everything(nutshell), NAMES[kind]
     service = {"application": running, "service": hello}
     for path, arguments in (
         ("/application/create", {"name": name}),
@@ -79,13 +80,15 @@ def test_a_bad_name_is_refused_wherever_it_may_stand(
     if kind not in ("nul", "lone surrogate"):  # no command line can hold them
         words = ["cps-application", "create", "--", name]
         cps.refused(words, "name")
-    assert everything(cps) == before
+    assert everything(nutshell) == before
 
 
-def test_a_name_that_is_taken_is_refused(cps: CommandLine, running: int) -> None:
-    before = everything(cps)
+def test_a_name_that_is_taken_is_refused(
+    nutshell: Nutshell, cps: CommandLine, running: int
+) -> None:
+    before = everything(nutshell)
     cps.refused("cps-application create test_input", "already")
-    assert everything(cps) == before
+    assert everything(nutshell) == before
 
 
 @pytest.mark.parametrize("count", ["-1", "0", "1000000000", "1e3", "1.5", "", "two", "0x2", "²"])
@@ -93,7 +96,7 @@ def test_a_name_that_is_taken_is_refused(cps: CommandLine, running: int) -> None
 def test_a_bad_count_is_refused(
     nutshell: Nutshell, cps: CommandLine, running: int, hello: int, verb: str, count: str
 ) -> None:
-    before = everything(cps)
+    before = everything(nutshell)
     cps.refused(["cps-service", verb, str(running), str(hello), f"--count={count}"])
     given: list[Any] = [{"count": count}, {"node": count}]
     with contextlib.suppress(ValueError):
@@ -102,7 +105,7 @@ def test_a_bad_count_is_refused(
         path = f"/applications/{running}/services/{hello}/{verb}"
         answer = nutshell.call("POST", path, {"nodes": nodes})
         assert answer.status == 400, answer.body
-    assert everything(cps) == before
+    assert everything(nutshell) == before
 
 
 # -- JSON and HTTP ------------------------------------------------------------------------------
@@ -133,9 +136,9 @@ BODIES = {
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_bad_body_is_refused_with_a_sentence(
-    nutshell: Nutshell, cps: CommandLine, running: int, hello: int, kind: str
+    nutshell: Nutshell, running: int, hello: int, kind: str
 ) -> None:
-    before = everything(cps)
+    before = everything(nutshell)
     body = BODIES[kind]
     for path in (
         "/application/create",
@@ -144,7 +147,7 @@ def test_a_bad_body_is_refused_with_a_sentence(
         answer = nutshell.call("POST", path, body)
         assert 400 <= answer.status < 500, answer.body
         assert answer.told
-    assert everything(cps) == before
+    assert everything(nutshell) == before
 
 
 @pytest.mark.parametrize(
@@ -335,6 +338,29 @@ def test_an_upload_of_a_gigabyte_streams_through_every_server(
     cps.ok(f"cps-generic delete_code {running} {generic} {version}")
     kept = nutshell.home / "director" / "applications"
     assert sum(f.stat().st_size for f in kept.rglob("*") if f.is_file()) < 10 << 20
+
+
+def test_an_upload_that_is_refused_at_once_is_told_why(
+    nutshell: Nutshell, running: int, tmp_path: Path
+) -> None:
+    with (tmp_path / "large.tar").open("w+b") as large:
+        large.truncate(20 << 20)
+        for path, status in (
+            (f"/applications/{running}/services/99/upload_code", 404),
+            ("/applications/99/services/1/upload_code", 404),
+            ("/application/create", 413),
+        ):
+            large.seek(0)
+            answer = nutshell.call(
+                "POST", path, large,
+                headers={
+                    "Authorization": f"Bearer {nutshell.token}",
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(20 << 20),
+                },
+            )  # fmt: skip
+            assert answer.status == status, answer.body
+            assert answer.told
 
 
 def test_an_upload_that_ends_early_leaves_nothing(

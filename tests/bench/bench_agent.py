@@ -13,8 +13,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from calls import ask_fresh, client_context, get
-from harness import Figure, Workbench, alternate, cpu_of, free_port, median_of, memory_of
-from harness import wait_until
+from harness import (
+    Figure,
+    Workbench,
+    alternate,
+    cpu_of,
+    free_port,
+    median_of,
+    memory_of,
+    wait_until,
+)
 from servers import APPLICATION, HOST, MANAGER, OWNER, AgentHome, Director, front, machine_command
 
 from conpaas.certificates import Identity, Role

@@ -7,6 +7,7 @@ can.  "CPU" is that of all processes of the server.
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ _CLIENTS = 4
 _EACH = 150
 
 _HELLO = """\
+import ssl
 import sys
 from pathlib import Path
 import falcon
@@ -67,7 +69,7 @@ def _bearer(director: Director) -> str:
     return f"Authorization: Bearer {director.token}\r\n"
 
 
-def _load(served: Served, context: object, request: bytes) -> tuple[float, float]:
+def _load(served: Served, context: ssl.SSLContext, request: bytes) -> tuple[float, float]:
     before = cpu_of(*served.processes)
     seconds = load(served.address, context, request, clients=_CLIENTS, each=_EACH)
     return seconds, (cpu_of(*served.processes) - before) / (_CLIENTS * _EACH)

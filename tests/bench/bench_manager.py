@@ -86,9 +86,7 @@ def _among_silent(served: Served, context: ssl.SSLContext, runs: int) -> Figure:
 
     def calls_among_silent() -> float:
         with ThreadPoolExecutor(_CLIENTS) as pool:
-            silent = list(
-                pool.map(lambda _: connect(served.address, context), range(_SILENT))
-            )
+            silent = list(pool.map(lambda _: connect(served.address, context), range(_SILENT)))
         try:
             return calls()
         finally:

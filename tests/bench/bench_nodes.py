@@ -14,6 +14,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -47,8 +48,9 @@ def measure(runs: int) -> Iterator[Figure]:
     if Places(_NAME).config.exists():
         raise BenchError(f"there is a nutshell {_NAME!r}: cps-nutshell --name {_NAME} destroy")
     with ExitStack() as stack:
-        stack.callback(_nutshell, "destroy", "--yes", "--keep-images")
-        _nutshell("start")
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conpaas-bench-")))
+        stack.callback(_nutshell, home, "destroy", "--yes", "--keep-images")
+        _nutshell(home, "start")
         service = _Service()
         cloud = _BareCloud()
         stack.callback(cloud.down)
@@ -142,17 +144,13 @@ def _answers(address: str) -> bool:
     return False
 
 
-def _nutshell(*arguments: str) -> None:
-    program = str(Path(sys.executable).parent / "cps-nutshell")
-    # Another home: the user's own command line stays as it is.
-    environment = {**os.environ, "HOME": f"/tmp/conpaas-bench-home-{os.getpid()}"}  # noqa: S108
-    Path(environment["HOME"]).mkdir(exist_ok=True)
+def _nutshell(home: Path, *command: str) -> None:
+    # Another home, and other links: the user's own command line stays as it is.
+    own = [str(Path(sys.executable).parent / "cps-nutshell"), "--name", _NAME, "--bin", str(home)]
     done = subprocess.run(
-        [program, "--name", _NAME, *arguments],
-        env=environment, capture_output=True, text=True, check=False,
+        [*own, *command],
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise BenchError(f"cps-nutshell {arguments[0]} failed: {done.stdout}{done.stderr}")
-    if arguments[0] == "destroy":
-        with suppress(OSError):
-            Path(environment["HOME"]).rmdir()
+        raise BenchError(f"cps-nutshell {command[0]} failed: {done.stdout}{done.stderr}")

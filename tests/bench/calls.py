@@ -8,6 +8,7 @@ import threading
 import time
 
 from harness import BenchError
+
 from conpaas.machine.places import IdentityFiles
 
 

@@ -98,15 +98,15 @@ def run_program(command: Sequence[str], environment: Mapping[str, str]) -> tuple
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def tree(pid: int) -> list[int]:
-    """Return a process and all its descendants."""
+def tree(*pids: int) -> list[int]:
+    """Return processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = [], [pid]
+    found, waiting = [], [*pids]
     while waiting:
         found.append(one := waiting.pop())
         waiting += children.get(one, [])
@@ -116,7 +116,7 @@ def tree(pid: int) -> list[int]:
 def cpu_of(*pids: int) -> float:
     """Return the CPU seconds of processes and their descendants so far."""
     total = 0
-    for pid in (one for pid in pids for one in tree(pid)):
+    for pid in tree(*pids):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
@@ -126,7 +126,7 @@ def cpu_of(*pids: int) -> float:
 def memory_of(*pids: int) -> float:
     """Return the MB of processes and their descendants; what is shared counts by its part."""
     total = 0
-    for pid in (one for pid in pids for one in tree(pid)):
+    for pid in tree(*pids):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 total += int(line.split()[1])
@@ -138,7 +138,7 @@ def free_port() -> int:
     while True:
         # None that the kernel gives to clients: one that asks a server which does not listen yet
         # could get that very port, and be connected with itself.
-        port = random.randint(20_000, 32_000)  # noqa: S311
+        port = random.randint(20_000, 32_000)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 

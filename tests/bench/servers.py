@@ -109,9 +109,7 @@ class Director:
                 address=HOST, state=Life.RUNNING.value, request="bench",
             )  # fmt: skip
         sock = home / "director.sock"
-        made, _ = front(
-            bench, "front", sock, self.files, ClientCertificates.OPTIONAL, port=port
-        )
+        made, _ = front(bench, "front", sock, self.files, ClientCertificates.OPTIONAL, port=port)
         web = [sys.executable, "-m", "conpaas.director.main", "--config", str(path), "web"]
         self.served = start_server(bench, web, made, port)
         wait_for(self.served, self.files, "/api/v1/version", "the director does not answer")
@@ -147,7 +145,9 @@ class AgentHome:
 def machine_command(role: Role, places: Places) -> list[str]:
     """Return the command that is the server of a machine, but for where its files are."""
     root = json.dumps(str(places.root))
-    start = f"from pathlib import Path; from conpaas.{role}.__main__ import main; main(Path({root}))"
+    start = (
+        f"from pathlib import Path; from conpaas.{role}.__main__ import main; main(Path({root}))"
+    )
     return [sys.executable, "-c", start]
 
 

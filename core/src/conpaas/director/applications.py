@@ -16,12 +16,33 @@ from conpaas.director.jobs import Scope
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine, Service, StateChange
 from conpaas.director.objects import ApiObject
+from conpaas.director.prepared import Prepared
 from conpaas.errors import CloudError, ConPaaSError, InvalidError
 from conpaas.rpc import Job, Operation, Progress, scaled
 from conpaas.state import State
 
 ANSWER_TIMEOUT = 120.0  #: seconds for a manager that has joined to answer
 logger = logging.getLogger(__name__)
+#: A user's applications, each with the address of its manager.
+_LIST = Prepared(
+    lambda user: (
+        Application.select(
+            Application.id, Application.name, Machine.address, Application.cloud,
+            Application.state,
+        )
+        .join(
+            Machine,
+            peewee.JOIN.LEFT_OUTER,
+            on=(
+                (Machine.application == Application.id)
+                & (Machine.service == 0)
+                & (Machine.state == Life.RUNNING.value)
+            ),
+        )
+        .where(Application.user == user)
+        .order_by(Application.id)
+    )
+)  # fmt: skip
 
 
 class ApplicationsObject(ApiObject, api.Applications):
@@ -38,24 +59,7 @@ class ApplicationsObject(ApiObject, api.Applications):
 
     def list(self) -> tuple[ApplicationInfo, ...]:
         """List the caller's applications."""
-        rows = (
-            Application.select(
-                Application.id, Application.name, Machine.address, Application.cloud,
-                Application.state,
-            )
-            .join(
-                Machine,
-                peewee.JOIN.LEFT_OUTER,
-                on=(
-                    (Machine.application == Application.id)
-                    & (Machine.service == 0)
-                    & (Machine.state == Life.RUNNING.value)
-                ),
-            )
-            .where(Application.user == self.caller.user)
-            .order_by(Application.id)
-            .tuples()
-        )  # fmt: skip
+        rows = _LIST.rows(self.caller.user)
         return tuple(ApplicationInfo(*row) for row in rows)
 
     def get_info(self, application: str | int) -> ApplicationInfo:

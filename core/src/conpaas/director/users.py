@@ -12,6 +12,7 @@ import peewee
 
 from conpaas.certificates import Identity, Role, Verifier
 from conpaas.director.models import Token, User
+from conpaas.director.prepared import Prepared
 from conpaas.errors import DeniedError, InvalidError, NotFoundError, UnauthenticatedError
 from conpaas.gate import verified
 from conpaas.names import Username
@@ -19,6 +20,12 @@ from conpaas.schema import from_json
 from conpaas.web import Request
 
 MIN_PASSWORD = 8
+#: Whose a token is: part of every call.
+_OWNER = Prepared(
+    lambda digest: (
+        User.select(User.id, User.username, User.admin).join(Token).where(Token.digest == digest)
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -110,16 +117,11 @@ class Authentication:
         )
 
     def _by_token(self, value: str) -> Caller:
-        found = (
-            User.select(User.id, User.username, User.admin)
-            .join(Token)
-            .where(Token.digest == _digest(value))
-            .tuples()
-            .first()
-        )
-        if found is None:
+        found = _OWNER.rows(_digest(value))
+        if not found:
             raise UnauthenticatedError("the token is not valid (any more)")
-        return Caller(*found)
+        user, username, admin = found[0]
+        return Caller(user, username, bool(admin))
 
     def _by_password(self, value: str) -> Caller:
         from argon2 import PasswordHasher
