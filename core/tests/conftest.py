@@ -187,8 +187,15 @@ class Killer:
 
 
 @pytest.fixture
-def killer():
+def killer(monkeypatch):
     """Kills at a chosen write."""
+    told = threading.excepthook
+
+    def hook(args):
+        if args.exc_type is not Killed:
+            told(args)
+
+    monkeypatch.setattr(threading, "excepthook", hook)
     return Killer()
 
 

@@ -84,6 +84,14 @@ class Plugins:
         """Calls a hook in every plugin: ``plugins.hook.conpaas_nodes_added(…)``."""
         return self._manager.hook
 
+    def tell(self, hook: str, **values: Any) -> None:
+        """Tell every plugin what has happened; one that fails keeps nobody from anything."""
+        for told in getattr(self._manager.hook, hook).get_hookimpls():
+            try:
+                told.function(*(values[name] for name in told.argnames))
+            except Exception:
+                logger.exception("plugin %s failed at %s", told.plugin_name, hook)
+
     @property
     def services(self) -> dict[str, Service]:
         """The service types by name, sorted."""

@@ -1,5 +1,6 @@
 """What the manager's tests share."""
 
+import sqlite3
 import threading
 
 import pytest
@@ -37,8 +38,19 @@ class Application:
         self.cluster.restart(self.machine)
 
     def idle(self):
-        """Wait until no job is at work, however many begin."""
-        self.cluster.wait(lambda: not self.manager.runner.busy("service 1"))
+        """Wait until the manager is there and no job is at work."""
+        self.wait(lambda: not self.manager.runner.busy("service 1"))
+
+    def wait(self, until):
+        """Wait until something is true; that the manager is away, or dying, is not."""
+
+        def there():
+            try:
+                return until()
+            except (LookupError, sqlite3.ProgrammingError):
+                return False
+
+        self.cluster.wait(there)
 
     def seen(self):
         """Return what matters of the whole, as numbers: for two runs to be compared."""

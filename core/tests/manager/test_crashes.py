@@ -73,7 +73,7 @@ def test_replacing_a_lost_node_survives_a_kill_at_every_write(running, dying):
         lost = app.nodes()[0]
         app.cluster.provider.vanish(f"m-{number_of(app, lost)}")
         app.cluster.look()
-        app.cluster.wait(lambda: all(n.id != lost.id for n in app.nodes()))
+        app.wait(lambda: lost.id not in [node.id for node in app.nodes()])
         app.idle()
 
     walk(app, dying, replace, lambda: None)

@@ -58,7 +58,7 @@ class AgentHost:
 
     def start(self) -> None:
         """Take up where the agent left off."""
-        self._plugins.hook.conpaas_agent_started(agent=self.agent)
+        self._plugins.tell("conpaas_agent_started", agent=self.agent)
         self.agent.on_boot()
         self.runner.recover(lambda name: self)
 

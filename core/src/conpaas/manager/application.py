@@ -85,7 +85,7 @@ class ApplicationManager:
                 self._begin_anew()
             own["machine"] = self.config.manager.machine
         self._match_services()
-        self.plugins.hook.conpaas_manager_started(manager=self)
+        self.plugins.tell("conpaas_manager_started", manager=self)
         for host in self.services.values():
             host.manager.on_manager_started()
         self.runner.recover(self.target)

@@ -36,7 +36,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
 
     Given to users by core:
         ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
-        ``get_state``, ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``.
+        ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``.
 
     Must define:
         ``on_start(nodes)``: make the first nodes serve.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import asdict
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ from conpaas.service import Service
 from conpaas.state import State
 
 T = TypeVar("T")
+LOG_BYTES = 4 << 20  #: of a service's log, before it begins anew
 
 
 class ServiceHost:
@@ -116,12 +119,12 @@ class ServiceHost:
     def tell_added(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have joined."""
         self.log.info("nodes have joined: %s", _names(nodes))
-        self._plugins.hook.conpaas_nodes_added(service=self.manager, nodes=nodes)
+        self._plugins.tell("conpaas_nodes_added", service=self.manager, nodes=nodes)
 
     def tell_removed(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have left."""
         self.log.info("nodes have left: %s", _names(nodes))
-        self._plugins.hook.conpaas_nodes_removed(service=self.manager, nodes=nodes)
+        self._plugins.tell("conpaas_nodes_removed", service=self.manager, nodes=nodes)
 
     # -- what jobs change ---------------------------------------------------------------------
 
@@ -165,7 +168,9 @@ class ServiceHost:
         before = self.state()
         self._book.set_state(self.number, state, reason)
         self.log.info("%s -> %s (%s)", before, state, reason)
-        self._plugins.hook.conpaas_state_changed(service=self.manager, before=before, after=state)
+        self._plugins.tell(
+            "conpaas_state_changed", service=self.manager, before=before, after=state
+        )
         self._changed()
 
     def close(self) -> None:
@@ -209,8 +214,10 @@ def _logger(application: int, number: int, path: Path) -> logging.Logger:
     logger = logging.getLogger(f"conpaas.application.{application}.service.{number}")
     logger.setLevel(logging.INFO)
     if not logger.handlers:
-        handler = logging.FileHandler(path)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
+        formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s")
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
         logger.addHandler(handler)
     return logger
 

@@ -231,9 +231,16 @@ class Nutshell:
         if self._places.home.exists():
             shutil.rmtree(self._places.home)
         if not keep_images and self._places.images.exists():
-            self._say("removing the machine images")
-            shutil.rmtree(self._places.images)
+            self._remove_images()
         self._say("nothing of the nutshell is left")
+
+    def _remove_images(self) -> None:
+        others = self._places.images / ".users"
+        if others.is_dir() and any(others.iterdir()):
+            self._say(f"{self._places.images} is kept: other machines use its images")
+            return
+        self._say("removing the machine images")
+        shutil.rmtree(self._places.images)
 
     def _stop_processes(self, config: DirectorConfig) -> None:
         keeper: Supervisor = serve.supervisor(config)
