@@ -153,7 +153,7 @@ class Killed(SystemExit):
 
 
 class Killer:
-    """Kills a process at the n-th of its writes to its database, counted in its jobs' threads."""
+    """Kills a process at the n-th of its jobs' writes to its database."""
 
     def __init__(self):
         self.left = None
@@ -166,13 +166,13 @@ class Killer:
         self.killed.clear()
         self.left = number
 
-    def watch(self, owner, name):
-        """Count the calls of ``owner.name`` whose first argument is a statement that writes."""
+    def watch(self, owner, name, is_job):
+        """Count the calls of ``owner.name`` that write, on threads of which ``is_job`` is true."""
         original = getattr(owner, name)
 
         def counted(sql, *values, **named):
             writes = str(sql).lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE"))
-            if writes and threading.current_thread().name.startswith("job-"):
+            if writes and is_job():
                 if self.killed.is_set():
                     raise Killed
                 if self.left is not None:

@@ -4,7 +4,7 @@ Baseline and ours are measured in turns and their medians compared, so that the 
 something on a busy machine, where the absolute figures do not.  A missed aim is no failure: the
 exit status is 1 only when a measurement could not be made.
 
-Everything that is needed is started here and ended again.  The benches ``nodes`` (real machines)
+Everything that is needed is started here and ended again.  The bench ``nodes`` (real machines)
 needs root and makes a nutshell of its own, called ``bench``.
 """
 

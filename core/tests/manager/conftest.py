@@ -7,6 +7,7 @@ import pytest
 
 from conpaas.director.models import Machine
 from conpaas.errors import UnreachableError
+from conpaas.jobs import present_number
 from conpaas.manager.nodes import NodeState
 
 
@@ -33,6 +34,14 @@ class Application:
 
     def nodes(self, *states):
         return self.manager.book.nodes(1, *states)
+
+    def service_events(self):
+        """Return what the service manager was called for, and for how many nodes."""
+        return self.manager.host(1).store["events"]
+
+    def seen_states(self):
+        """Return the states of the nodes by id."""
+        return {node.id: node.state for node in self.nodes()}
 
     def restart(self):
         self.cluster.restart(self.machine)
@@ -86,8 +95,8 @@ def dying(killer):
 
     def do_dying(app, do, number):
         """Return whether the manager died on the way."""
-        killer.watch(app.machine.records, "execute")
-        killer.watch(app.machine.records, "insert")
+        killer.watch(app.machine.records, "execute", present_number)
+        killer.watch(app.machine.records, "insert", present_number)
         done = threading.Event()
 
         def come_back():

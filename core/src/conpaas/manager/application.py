@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from conpaas.api import ManagerDesk
-from conpaas.errors import BusyError, ConPaaSError, NotFoundError
+from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError
 from conpaas.jobs import JobRunner
 from conpaas.logs import tail
 from conpaas.manager.blobs import DirectorBlobs
@@ -16,7 +16,7 @@ from conpaas.manager.book import Book
 from conpaas.manager.config import ManagerConfig
 from conpaas.manager.handover import Handover
 from conpaas.manager.host import ServiceHost
-from conpaas.manager.nodes import Node, NodeState
+from conpaas.manager.nodes import Node
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
 from conpaas.records import Records, Store
@@ -73,6 +73,7 @@ class ApplicationManager:
         self._logs = directory / "logs"
         self._log_file = log_file
         self.services: dict[int, ServiceHost] = {}
+        self._left_out: dict[int, NotFoundError] = {}
         for number, service_type in self.book.services().items():
             self._load(number, service_type)
 
@@ -107,8 +108,10 @@ class ApplicationManager:
         """Return a service.
 
         Raises:
-            NotFoundError: The application has none of that number.
+            NotFoundError: The application has none of that number, or its plugin is broken.
         """
+        if number in self._left_out:
+            raise self._left_out[number]
         try:
             return self.services[number]
         except KeyError:
@@ -128,6 +131,8 @@ class ApplicationManager:
     @expose(hidden=True, resumes=True)
     def remove_service(self, number: Number) -> Job[None]:
         """Stop a service and forget it with all that belongs to it; none is fine."""
+        if number in self._left_out:
+            raise self._left_out[number]
         yield Progress(0, f"stopping service {number}")
         if number in self.services:
             yield from scaled(self._stop_service(self.services[number]), 0, 90)
@@ -142,11 +147,17 @@ class ApplicationManager:
         """Stop all services, whatever they are doing, and hand the state over."""
         yield Progress(0, "stopping the services")
         hosts = list(self.services.values())
+        failed = []
         for place, host in enumerate(hosts):
             low, high = 95 * place // len(hosts), 95 * (place + 1) // len(hosts)
-            yield from scaled(self._stop_service(host), low, high)
+            try:
+                yield from scaled(self._stop_service(host), low, high)
+            except ConPaaSError as error:
+                failed.append(f"{host.name}: {error}")  # and the others stop all the same
         yield Progress(95, "handing the state over")
         self.handover.now()
+        if failed:
+            raise AgentError("; ".join(failed))
 
     @expose(reads=True, hidden=True)
     def get_log(self, lines: Annotated[int, "How many lines from its end"] = 1000) -> str:
@@ -196,9 +207,16 @@ class ApplicationManager:
     # -- beginning ----------------------------------------------------------------------------
 
     def _load(self, number: int, service_type: str) -> None:
+        try:
+            service = self.plugins.service(service_type)
+        except NotFoundError as error:
+            # One broken plugin must not take the other services with it.
+            logger.error("service %d is left out: %s", number, error)
+            self._left_out[number] = error
+            return
         self.services[number] = ServiceHost(
             number,
-            self.plugins.service(service_type),
+            service,
             self.config,
             self.book,
             self.desk,
@@ -227,7 +245,7 @@ class ApplicationManager:
         for number in sorted(self.services.keys() - wanted.keys()):
             self.services.pop(number).close()
             self.book.forget_service(number)
-        for number in sorted(wanted.keys() - self.services.keys()):
+        for number in sorted(wanted.keys() - self.services.keys() - self._left_out.keys()):
             self.book.add_service(number, wanted[number])
             self._load(number, wanted[number])
 
@@ -235,7 +253,7 @@ class ApplicationManager:
 
     def lose(self, node: Node, why: str) -> None:
         """Note that a node does not answer any more."""
-        host = self.services[self.book.service_of(node)]
-        host.log.warning("node %s (%s) is lost: %s", node.id, node.address, why)
-        self.book.mark([node], NodeState.LOST)
-        self.handover.soon()
+        host = self.services.get(self.book.lose(node) or 0)
+        if host is not None:
+            host.log.warning("node %s (%s) is lost: %s", node.id, node.address, why)
+            self.handover.soon()

@@ -98,9 +98,9 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         yield Progress(0, "winding the service down")
         try:
             yield from _handled(self.on_stop(), 0, 40)
-        except ConPaaSError as error:
-            # A node that cannot be asked must not keep the others: its machine goes anyway.
-            self.log.warning("while winding down: %s", error)
+        except Exception as error:
+            # A node that cannot be asked, or a bug, must not keep the machines: they go anyway.
+            self.log.warning("while winding down: %s", error, exc_info=error)
             yield Progress(40, f"winding down failed, going on: {error}")
         gone = self.nodes
         yield Progress(40, f"giving {machines(len(gone))} back")
@@ -122,10 +122,11 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
         yield from scaled(self.place.machines.release(gone), 0, 20)
-        yield from scaled(self.place.machines.tidy(), 20, 30)
         there = Counter(node.role for node in self.nodes)
         missing = Counter(self._first_roles()) - there
-        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 30, 70)
+        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 20, 60)
+        # Only now: before it is ready, what this job got before a crash looks left over too.
+        yield from scaled(self.place.machines.tidy(), 60, 70)
         yield Progress(70, "configuring the service")
         yield from _handled(self.on_start(self.nodes), 70, 98)
 

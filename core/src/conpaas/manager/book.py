@@ -110,11 +110,6 @@ class Book:
         )
         return [_node(row) for row in rows]
 
-    def service_of(self, node: Node) -> int:
-        """Return the number of a node's service."""
-        rows = self.records.execute("SELECT service FROM node WHERE id = ?", node.id)
-        return int(rows[0]["service"]) if rows else 0
-
     def add_nodes(self, service: int, machines: Iterable[MachineInfo]) -> list[Node]:
         """Note machines as nodes that are joining; noting them again is fine."""
         with self.records.transaction():
@@ -141,6 +136,16 @@ class Book:
                 self.records.execute(
                     "UPDATE node SET state = ? WHERE id = ?", state.value, node.id
                 )
+
+    def lose(self, node: Node) -> int | None:
+        """Note that a node is lost; return its service, None when it is not ready any more."""
+        rows = self.records.execute(
+            "UPDATE node SET state = ? WHERE id = ? AND state = ? RETURNING service",
+            NodeState.LOST.value,
+            node.id,
+            NodeState.READY.value,
+        )
+        return int(rows[0]["service"]) if rows else None
 
     def forget_nodes(self, nodes: Sequence[Node]) -> None:
         """Forget nodes; those already forgotten are fine."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,6 +15,8 @@ from conpaas.jobs import JobRunner
 from conpaas.manager.book import Book
 from conpaas.manager.nodes import Node, NodeState
 from conpaas.rpc import Job, Progress, scaled
+
+logger = logging.getLogger(__name__)
 
 
 class Asker(Protocol):
@@ -71,7 +74,10 @@ class ServiceMachines:
             yield from scaled(self._wait(nodes), 80, 100)
         except ConPaaSError as error:
             yield Progress(99, f"giving the machines back, because: {error}")
-            yield from scaled(self.release(nodes), 99, 100)
+            try:
+                yield from scaled(self.release(nodes), 99, 100)
+            except ConPaaSError as another:
+                logger.warning("%s; repairing or stopping the service does", another)
             raise
         self._book.mark(nodes, NodeState.READY)
         return [replace(node, state=NodeState.READY) for node in nodes]
@@ -83,19 +89,25 @@ class ServiceMachines:
             self._book.forget_nodes(nodes)
 
     def release_all(self) -> Job[None]:
-        """Give back every machine that the director knows of for this service."""
-        yield from self._remove([m.id for m in self._desk.list_machines(service=self._number)])
-        self._book.forget_nodes(self._book.nodes(self._number))
+        """Give back every machine that the director or the book knows of for this service."""
+        nodes = self._book.nodes(self._number)
+        # A machine that its cloud lost is listed no more, and must be forgotten all the same.
+        yield from self._remove(self._listed() | {node.machine for node in nodes})
+        self._book.forget_nodes(nodes)
 
     def tidy(self) -> Job[None]:
-        """Give back machines of this service that are no node's."""
+        """Give back the nodes that never joined, and the machines that are no node's."""
+        joining = self._book.nodes(self._number, NodeState.JOINING)
         known = {node.machine for node in self._book.nodes(self._number)}
-        machines = self._desk.list_machines(service=self._number)
-        yield from self._remove([m.id for m in machines if m.id not in known])
+        yield from self._remove((self._listed() - known) | {node.machine for node in joining})
+        self._book.forget_nodes(joining)
 
-    def _remove(self, numbers: Sequence[int]) -> Job[None]:
-        if numbers:
-            yield from self._desk.remove_machines(machines=tuple(numbers))
+    def _listed(self) -> set[int]:
+        return {machine.id for machine in self._desk.list_machines(service=self._number)}
+
+    def _remove(self, numbers: Iterable[int]) -> Job[None]:
+        if machines := tuple(sorted(numbers)):
+            yield from self._desk.remove_machines(machines=machines)
 
     def _wait(self, nodes: Sequence[Node]) -> Job[None]:
         until = self._clock() + self._boot

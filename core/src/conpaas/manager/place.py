@@ -57,10 +57,10 @@ class Machines(Protocol):
         """Give the machines of these nodes back and forget the nodes."""
 
     def release_all(self) -> Job[None]:
-        """Give back every machine that the director knows of for this service."""
+        """Give back every machine that anybody knows of for this service."""
 
     def tidy(self) -> Job[None]:
-        """Give back machines of this service that are no node's."""
+        """Give back the nodes that never joined, and the machines that are no node's."""
 
 
 class Nodes(Protocol):
