@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -18,20 +20,21 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     """Returns a function that starts a nutshell; whatever happens, all of them are destroyed."""
     if os.geteuid() != 0:
         pytest.skip("starts real machines on this machine, for which it must be root")
-    made: list[Nutshell] = []
+    with contextlib.ExitStack() as at_end:
+        # Of two runs on this machine one waits.  A lock on a directory leaves no file behind.
+        alone = os.open("/var/lib", os.O_RDONLY | os.O_DIRECTORY)
+        at_end.callback(os.close, alone)
+        fcntl.flock(alone, fcntl.LOCK_EX)
 
-    def make(name: str) -> Nutshell:
-        nutshell = Nutshell(name, tmp_path_factory.mktemp(name))
-        made.append(nutshell)
-        if nutshell.home.exists():
-            nutshell.destroy()  # an earlier run was killed
-        nutshell.ok("start")
-        return nutshell
+        def make(name: str) -> Nutshell:
+            nutshell = Nutshell(name, tmp_path_factory.mktemp(name))
+            if nutshell.home.exists():
+                nutshell.destroy()  # an earlier run was killed
+            at_end.callback(nutshell.destroy)
+            nutshell.ok("start")
+            return nutshell
 
-    yield make
-    for nutshell in made:
-        if nutshell.home.exists():
-            nutshell.destroy()
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -66,9 +69,8 @@ def running(nutshell: Nutshell, request: pytest.FixtureRequest) -> Iterator[int]
         yield aid
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs machines, and keep it together when tests run in parallel."""
-    for item in items:
-        if "make_nutshell" in getattr(item, "fixturenames", ()):
-            item.add_marker("machines")
-            item.add_marker(pytest.mark.xdist_group("machines"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what needs machines, and keep it together where tests run in parallel."""
+    if "make_nutshell" in getattr(item, "fixturenames", ()):
+        item.add_marker("machines")
+        item.add_marker(pytest.mark.xdist_group("machines"))

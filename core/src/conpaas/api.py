@@ -424,7 +424,7 @@ class ManagerDesk(abc.ABC):
     @expose(hidden=True)
     def hand_over(
         self,
-        states: Annotated[dict[str, str], "State of each service, by number"],
+        states: Annotated[dict[str, State], "State of each service, by number"],
         snapshot: Annotated[Upload, "The manager's database"],
     ) -> None:
         """Keep the manager's state, so that another machine can take over."""

@@ -70,7 +70,7 @@ def test_only_one_of_two_workers_runs_a_job(cluster, asleep):
 
 def test_a_worker_that_starts_takes_up_what_it_ran_before(cluster, asleep):
     _, number = asleep
-    Job.update(state="running", worker="me", heartbeat=time.time()).execute()
+    Job.update(state="running", worker="me/1", heartbeat=time.time()).execute()
     jobs, queue = worker(cluster, "me")
     jobs.take_up(own=True)
     assert queue.numbers == [number]

@@ -9,7 +9,7 @@ import pytest
 from conpaas.api import Applications, Services
 from conpaas.errors import BusyError, CloudError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.manager.nodes import NodeState
-from conpaas.rpc import Upload
+from conpaas.rpc import Progress, Upload
 from conpaas.state import State
 from conpaas.testing.cluster import DIRECTOR_URL
 
@@ -246,6 +246,7 @@ def test_a_service_stops_while_it_starts(app):
     def on_start(nodes):
         entered.set()
         assert go_on.wait(10)
+        yield Progress(50, "told to stop by now")
         yield from original(nodes)
 
     manager.on_start = on_start

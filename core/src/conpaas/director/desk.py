@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from conpaas import api
@@ -10,7 +11,7 @@ from conpaas.director.jobs import Scope
 from conpaas.director.machines import Life, machine_info
 from conpaas.director.models import Application, Machine, Service, database
 from conpaas.director.objects import ApiObject
-from conpaas.errors import DeniedError, NotFoundError
+from conpaas.errors import DeniedError, InvalidError, NotFoundError
 from conpaas.rpc import Download, Job, JobState, Operation, Progress, Upload
 from conpaas.state import State
 
@@ -36,9 +37,9 @@ class DeskObject(ApiObject, api.ManagerDesk):
         found = Service.get_or_none(Service.application == application, Service.number == service)
         if found is None:
             raise NotFoundError(f"application {application.id} has no service {service}")
-        self.director.room.cloud(cloud or application.cloud)
-        yield Progress(0, "asking the cloud")
+        # Noted before it is answered: whoever stops the service from now on finds them.
         rows = self.director.room.want(application, service, found.type, roles, key, cloud)
+        yield Progress(0, "asking the cloud")
         rows = yield from self.director.room.boot(rows)
         return tuple(machine_info(row) for row in rows)
 
@@ -81,13 +82,15 @@ class DeskObject(ApiObject, api.ManagerDesk):
             for row in rows.order_by(Service.number)
         )
 
-    def hand_over(self, states: dict[str, str], snapshot: Upload) -> None:
+    def hand_over(self, states: dict[str, State], snapshot: Upload) -> None:
         """Keep the manager's state."""
         application = self.application
+        if strange := [number for number in states if not number.isdecimal()]:
+            raise InvalidError(f"states: {strange[0][:20]!r} is not the number of a service")
         self.director.files(application.id).put_snapshot(snapshot.stream)
         with database.atomic():
             for number, state in states.items():
-                Service.update(state=State(state).value).where(
+                Service.update(state=state.value).where(
                     Service.application == application, Service.number == int(number)
                 ).execute()
 
@@ -115,7 +118,9 @@ class DeskObject(ApiObject, api.ManagerDesk):
         if operation.name == "create_machines":
             return Scope(f"machines {arguments['key'][:64]} of {number}", number, same=True)
         wanted = "-".join(str(machine) for machine in sorted(arguments["machines"]))
-        return Scope(f"removal of {wanted[:180]} of {number}", number, same=True)
+        # A digest: two long lists that begin alike are two removals.
+        which = hashlib.sha256(wanted.encode()).hexdigest()[:32]
+        return Scope(f"removal of machines {which} of {number}", number, same=True)
 
     def permit(self, operation: Operation, scope: Scope) -> None:
         """Permit in any state."""

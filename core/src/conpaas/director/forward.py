@@ -69,7 +69,10 @@ class ApplicationJobs:
 
     def on_get(self, req: Request, resp: Response, application: str, number: int) -> None:
         """Answer with a job's report."""
-        things = ApiObject(self._director, self._authentication.caller(req))
+        caller = self._authentication.caller(req)
+        if caller.is_manager:
+            raise NotFoundError("managers look after their jobs themselves")
+        things = ApiObject(self._director, caller)
         machine = self._director.require_manager(things.find_application(application))
         answer = self._director.ways.forward(machine, "GET", f"/api/v1/jobs/{number}", None, {})
         pass_on(resp, answer, "")

@@ -119,6 +119,8 @@ class DirectorJobs:
             made.close()
         try:
             with database.atomic():
+                # Again: the state may have changed while the checks were made.
+                subject.permit(operation, scope)
                 record = Job.create(
                     object=object_name,
                     operation=operation.name,
@@ -178,8 +180,10 @@ class DirectorJobs:
 
     def run(self, number: int) -> None:
         """Run a recorded job to its end; one that another worker runs is left alone."""
+        # A name for this run: of two runs in one process, only the later one is the job's.
+        claim = f"{self.worker}/{secrets.token_hex(4)}"
         claimed = (
-            Job.update(state=JobState.RUNNING.value, worker=self.worker, heartbeat=time.time())
+            Job.update(state=JobState.RUNNING.value, worker=claim, heartbeat=time.time())
             .where(
                 Job.id == number,
                 Job.active.is_null(False),
@@ -201,7 +205,7 @@ class DirectorJobs:
         lost = (Job.state == JobState.QUEUED.value) & (Job.created < old)
         if own:
             Job.update(heartbeat=0).where(
-                Job.state == JobState.RUNNING.value, Job.worker == self.worker
+                Job.state == JobState.RUNNING.value, Job.worker.startswith(f"{self.worker}/")
             ).execute()
             lost = Job.state == JobState.QUEUED.value
         for job in Job.select(Job.id).where(Job.active.is_null(False), dead | lost):
@@ -214,22 +218,27 @@ class DirectorJobs:
         arguments = json.loads(job.arguments)
         scope = Scope(job.target, job.application)
         try:
-            with self._heart(job.id):
+            with _heart(job):
                 state, result, error = self._steps(job, operation, subject, arguments)
         except _Taken:
             logger.warning("job %d has been taken over by another worker", job.id)
             return
         with database.atomic():
-            Job.update(
-                state=state.value,
-                active=None,
-                finished=time.time(),
-                percent=100 if state is JobState.DONE else job.percent,
-                message=str(error) if error else job.message,
-                result=json.dumps(to_json(result)),
-                error=json.dumps(error.to_json()) if error else None,
-            ).where(Job.id == job.id).execute()
-            subject.end(operation, scope, job.before, state, str(error or ""))
+            still_ours = (
+                Job.update(
+                    state=state.value,
+                    active=None,
+                    finished=time.time(),
+                    percent=100 if state is JobState.DONE else job.percent,
+                    message=str(error) if error else job.message,
+                    result=json.dumps(to_json(result)),
+                    error=json.dumps(error.to_json()) if error else None,
+                )
+                .where(Job.id == job.id, Job.worker == job.worker)
+                .execute()
+            )
+            if still_ours:
+                subject.end(operation, scope, job.before, state, str(error or ""))
 
     def _steps(
         self, job: Job, operation: Operation, subject: Any, given: dict[str, Any]
@@ -264,30 +273,34 @@ class DirectorJobs:
         worker, cancel = (
             Job.select(Job.worker, Job.cancel).where(Job.id == job.id).tuples().first()
         )
-        if worker != self.worker:
+        if worker != job.worker:
             raise _Taken
         if cancel:
             raise _Cancelled
 
-    @contextmanager
-    def _heart(self, number: int) -> Iterator[None]:
-        """Renew the lease on a job while it runs, however long one of its steps takes."""
-        still = threading.Event()
 
-        def beat() -> None:
-            while not still.wait(BEAT):
+@contextmanager
+def _heart(job: Job) -> Iterator[None]:
+    """Renew the lease on a job while it runs, however long one of its steps takes."""
+    still = threading.Event()
+
+    def beat() -> None:
+        while not still.wait(BEAT):
+            try:
                 with database.connection_context():
                     Job.update(heartbeat=time.time()).where(
-                        Job.id == number, Job.worker == self.worker
+                        Job.id == job.id, Job.worker == job.worker
                     ).execute()
+            except peewee.PeeweeException as error:
+                logger.warning("the lease on job %d cannot be renewed yet: %s", job.id, error)
 
-        thread = threading.Thread(target=beat, name=f"heart-{number}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            still.set()
-            thread.join()
+    thread = threading.Thread(target=beat, name=f"heart-{job.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        still.set()
+        thread.join()
 
 
 class _Cancelled(Exception):  # noqa: N818 - a signal of this file

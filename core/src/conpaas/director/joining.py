@@ -46,25 +46,31 @@ class Joining:
             InvalidError: The signing request is none.
         """
         key = _fingerprint(csr)
+        machine = self._admitted(token, key)
+        # Asked outside of the transaction: a cloud may be slow, and would keep all others waiting.
+        address = machine.address or self._address_of(machine)
         with database.atomic():
-            machine = Machine.get_or_none(Machine.token == token_digest(token))
-            if machine is None:
-                raise UnauthenticatedError("this token was not issued here, or is given up")
-            if machine.token_expires < self._clock():
-                raise UnauthenticatedError(f"the token of {machine.name} has expired")
-            if machine.public_key not in (None, key):
-                raise UnauthenticatedError(f"the token of {machine.name} has been used already")
-            machine.public_key = key
-            machine.address = machine.address or self._address_of(machine)
-            certificate = self._certificates.for_machine(machine, csr)
+            machine = self._admitted(token, key)
+            machine.public_key, machine.address = key, address
             machine.state = Life.RUNNING.value
             machine.save(only=[Machine.public_key, Machine.address, Machine.state])
+            certificate = self._certificates.for_machine(machine, csr)
         return {
             "certificate": certificate,
             "ca": self._certificates.authority.ca_pem,
             "role": "agent" if machine.service else "manager",
             "config": self._config_for(machine),
         }
+
+    def _admitted(self, token: str, key: str) -> Machine:
+        machine = Machine.get_or_none(Machine.token == token_digest(token))
+        if machine is None:
+            raise UnauthenticatedError("this token was not issued here, or is given up")
+        if machine.token_expires < self._clock():
+            raise UnauthenticatedError(f"the token of {machine.name} has expired")
+        if machine.public_key not in (None, key):
+            raise UnauthenticatedError(f"the token of {machine.name} has been used already")
+        return machine
 
     def renew(self, identity: Identity, csr: str) -> dict[str, str]:
         """Return a new certificate for a machine that shows its present one.

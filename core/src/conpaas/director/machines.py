@@ -131,8 +131,11 @@ class MachineRoom:
             yield Progress(0, f"creating {', '.join(m.name for m in machines)}")
             self._create([m for m in machines if m.state == Life.WANTED])
             yield from self._wait_joined([m.id for m in machines])
-        except ConPaaSError:
-            self.destroy(machines)
+        except Exception:
+            try:
+                self.destroy(machines)
+            except ConPaaSError as another:
+                logger.warning("they are swept later: %s", another)
             raise
         return list(Machine.select().where(Machine.id.in_([m.id for m in machines])))
 

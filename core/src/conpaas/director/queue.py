@@ -78,9 +78,17 @@ class ThreadQueue:
 
     def __init__(self) -> None:
         self.run: Callable[[int], None] | None = None
+        self._threads: list[threading.Thread] = []
 
     def put(self, number: int) -> None:
         """Run the job of that number on a thread."""
         if self.run is None:
             raise RuntimeError("this process does not run jobs")
-        threading.Thread(target=self.run, args=(number,), name=f"job-{number}").start()
+        thread = threading.Thread(target=self.run, args=(number,), name=f"job-{number}")
+        self._threads = [thread, *(each for each in self._threads if each.is_alive())]
+        thread.start()
+
+    def join(self) -> None:
+        """Wait until all have ended."""
+        while self._threads:
+            self._threads.pop().join()

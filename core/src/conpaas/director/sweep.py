@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from conpaas.clouds.base import Cloud, CloudMachine, MachineState
 from conpaas.director.director import Director
@@ -48,12 +50,12 @@ class Sweep:
             old = now - machine.created > self._director.config.machines.sweep_age
             if machine.name not in wanted and old:
                 logger.warning("%s on %s is nobody's: destroying it", machine.name, cloud.name)
-                cloud.destroy_machine(machine.id)
+                _try(partial(cloud.destroy_machine, machine.id))
         for volume in cloud.list_volumes():
             old = now - volume.created > self._director.config.machines.sweep_age
             if volume.machine is None and old:
                 logger.warning("volume %s on %s is nobody's", volume.name, cloud.name)
-                cloud.destroy_volume(volume.id)
+                _try(partial(cloud.destroy_volume, volume.id))
 
     def _boot_stopped(self, cloud: Cloud, machines: list[CloudMachine]) -> None:
         """Boot machines that stopped with their host."""
@@ -64,7 +66,7 @@ class Sweep:
         for machine in machines:
             if machine.state is MachineState.STOPPED and machine.name in running:
                 logger.warning("%s on %s is stopped: booting it", machine.name, cloud.name)
-                cloud.start_machine(machine.id)
+                _try(partial(cloud.start_machine, machine.id))
 
     def _finish_doomed(self) -> None:
         """Destroy what a cloud kept when it was told to destroy it."""
@@ -81,13 +83,12 @@ class Sweep:
         running = Application.select().where(Application.state == State.RUNNING.value)
         for application in list(running):
             machine = self._director.manager_machine(application)
-            if machine is None:
-                continue
             try:
-                if not self._director.room.is_gone(machine):
+                # None: an earlier try to replace it got as far as giving the old one up.
+                if machine is not None and not self._director.room.is_gone(machine):
                     continue
             except ConPaaSError as error:
-                logger.warning("nobody knows whether %s is there: %s", machine.name, error)
+                logger.warning("nobody knows of the manager of %d: %s", application.id, error)
                 continue
             logger.warning("the machine of the manager of application %d is gone", application.id)
             caller = _owner(application)
@@ -98,6 +99,14 @@ class Sweep:
                 )
             except ConPaaSError as error:
                 logger.warning("it is not replaced now: %s", error)
+
+
+def _try(do: Callable[[], None]) -> None:
+    """Do something that must not keep the others from being looked after."""
+    try:
+        do()
+    except ConPaaSError as error:
+        logger.warning("it failed, and is tried at the next round: %s", error)
 
 
 def _owner(application: Application) -> Caller:

@@ -57,7 +57,7 @@ class Handover:
             self._wake.clear()
             try:
                 # The states are read first: a change after that wakes the thread again.
-                states = {str(n): state.value for n, state in self._book.states().items()}
+                states = {str(n): state for n, state in self._book.states().items()}
                 content = self._book.records.snapshot()
                 self._desk.hand_over(
                     states=states,

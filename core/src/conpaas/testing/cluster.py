@@ -27,7 +27,7 @@ from conpaas.director.api import OBJECTS
 from conpaas.director.config import DirectorConfig, DirectorSection, MachinesSection
 from conpaas.director.database import migrate, open_database
 from conpaas.director.director import Director
-from conpaas.director.models import User
+from conpaas.director.models import Job, User
 from conpaas.director.queue import ThreadQueue
 from conpaas.director.server import make_app as make_director_app
 from conpaas.director.users import hash_password, new_token
@@ -136,8 +136,11 @@ class Cluster:
 
     def close(self) -> None:
         """Stop everything that runs and remove all files."""
+        # The tables are bound to one database: a job must not go on in that of the next cluster.
+        Job.update(cancel=True).where(Job.active.is_null(False)).execute()
         for machine in list(self.machines.values()):
             self._stop(machine)
+        self._queue.join()
         self.database.close()
         self._temporary.cleanup()
 
@@ -216,7 +219,7 @@ class Cluster:
         """Start the director's process, or start it again as after a crash."""
         self.database = open_database("", self.config.data)
         migrate(self.database)
-        queue = ThreadQueue()
+        self._queue = ThreadQueue()
         cloud = MemoryCloud("memory", MemorySettings(), DEPLOYMENT, self.provider)
         self.director = Director(
             self.config,
@@ -225,11 +228,11 @@ class Cluster:
             {"memory": cloud},
             self.authority,
             HttpManagerWays(NetworkPeers(self.network, self._certificate)),
-            queue,
+            self._queue,
             OBJECTS,
             "cluster",
         )
-        queue.run = self._in_worker
+        self._queue.run = self._in_worker
         self.network.join(DIRECTOR_URL, Identity(Role.DIRECTOR), make_director_app(self.director))
 
     def restart(self, machine: TestMachine) -> None:

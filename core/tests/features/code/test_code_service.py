@@ -82,7 +82,13 @@ class PageManager(CodeManager[PageAgent]):
 class PagePlugin:
     @hookimpl
     def conpaas_service(self) -> Service:
-        return Service("page", "Page", PageManager, PageAgent, (Role("node", "Shows"),))
+        return Service(
+            name="page",
+            title="Page",
+            manager=PageManager,
+            agent=PageAgent,
+            roles=(Role("node", "Shows"),),
+        )
 
 
 class Page:
