@@ -31,6 +31,7 @@ from conpaas.rpc import (
     finish,
     follow,
     operations,
+    patiently,
     scaled,
     stub,
 )
@@ -400,6 +401,23 @@ def test_a_whole_that_is_given_up_gives_its_parts_up():
     next(job)
     job.close()
     assert ended
+
+
+def test_a_patient_job_waits_until_nothing_else_is_at_work():
+    answers = [BusyError("wait for job 3"), BusyError("wait for job 4"), "done"]
+    waited = []
+
+    def begin():
+        answer = answers.pop(0)
+        if isinstance(answer, BusyError):
+            raise answer
+        yield Progress(50, "at work")
+        return answer
+
+    steps = []
+    assert finish(patiently(begin, waited.append), steps.append) == "done"
+    assert [step.message for step in steps] == ["wait for job 3", "wait for job 4", "at work"]
+    assert len(waited) == 2
 
 
 def test_only_the_states_that_go_on_have_not_ended():

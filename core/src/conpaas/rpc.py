@@ -17,7 +17,13 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from conpaas.errors import ConPaaSError, InvalidError, NotFoundError, UnreachableError
+from conpaas.errors import (
+    BusyError,
+    ConPaaSError,
+    InvalidError,
+    NotFoundError,
+    UnreachableError,
+)
 from conpaas.schema import Hint, from_json, to_json
 from conpaas.state import State
 
@@ -367,6 +373,19 @@ def scaled(job: Job[T], low: int, high: int) -> Job[T]:
         except StopIteration as stop:
             return cast("T", stop.value)
         yield Progress(low + (high - low) * step.percent // 100, step.message)
+
+
+def patiently(begin: Callable[[], Job[T]], sleep: Callable[[float], None] = time.sleep) -> Job[T]:
+    """Run a job as soon as nothing else is at work on what it changes.
+
+    For jobs that may be asked for twice: after a crash the one before may still be at work.
+    """
+    while True:
+        try:
+            return (yield from begin())
+        except BusyError as busy:
+            yield Progress(0, str(busy))
+            sleep(0.2)
 
 
 @dataclass(frozen=True)

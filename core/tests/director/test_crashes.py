@@ -12,7 +12,7 @@ from conpaas.jobs import present_number
 
 
 def in_worker():
-    """Whether this thread runs a job of the director (a manager's jobs call it in this process)."""
+    """Whether this thread runs a job of the director: a manager's jobs call it too."""
     return threading.current_thread().name.startswith("job-") and present_number() is None
 
 
@@ -120,7 +120,7 @@ def test_removing_a_service_survives_a_kill_at_every_write(cluster, books, dying
     assert number > 2
 
 
-# -- clouds that fail ------------------------------------------------------------------------------
+# -- clouds that fail ------------------------------------------------------------------------
 
 
 class Ticking:

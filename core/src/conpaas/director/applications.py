@@ -18,7 +18,7 @@ from conpaas.director.models import Application, Machine, Service, StateChange
 from conpaas.director.objects import ApiObject
 from conpaas.director.prepared import Prepared
 from conpaas.errors import CloudError, ConPaaSError, InvalidError
-from conpaas.rpc import Job, Operation, Progress, scaled
+from conpaas.rpc import Job, JobState, Operation, Progress, patiently, scaled
 from conpaas.state import State
 
 ANSWER_TIMEOUT = 120.0  #: seconds for a manager that has joined to answer
@@ -139,7 +139,6 @@ class ApplicationsObject(ApiObject, api.Applications):
         self._destroy_all(row)
         yield Progress(90, "deleting the application")
         self.director.files(row.id).delete_all()
-        Application.delete().where(Application.id == row.id).execute()
         return info
 
     def get_history(self, application: str | int) -> tuple[Change, ...]:
@@ -165,6 +164,20 @@ class ApplicationsObject(ApiObject, api.Applications):
         row = self.find_application(arguments["application"])
         return Scope(f"application {row.id}", row.id)
 
+    def end(
+        self,
+        operation: Operation,
+        scope: Scope,
+        before: str | None,
+        state: JobState,
+        reason: str,
+    ) -> None:
+        """Enter the state that follows; after a deletion there is none, and no application."""
+        super().end(operation, scope, before, state, reason)
+        if operation.name == "delete" and state is JobState.DONE:
+            # With the job's own end: a worker that takes it up must find what it is to delete.
+            Application.delete().where(Application.id == scope.application).execute()
+
     def info(self, row: Application, state: State | None = None) -> ApplicationInfo:
         """Return an application as users see it; ``state``: the one that its job leads to."""
         machine = self.director.manager_machine(row)
@@ -177,7 +190,7 @@ class ApplicationsObject(ApiObject, api.Applications):
             return
         try:
             manager = self.director.manager(machine, self.caller.username)
-            yield from manager.stop_services()
+            yield from patiently(manager.stop_services)
         except ConPaaSError as error:
             # Its machines go anyway; what it handed over before is kept.
             logger.warning("the manager of application %d cannot stop: %s", row.id, error)

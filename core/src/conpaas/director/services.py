@@ -9,7 +9,7 @@ from conpaas.api import ServiceInfo, ServiceType
 from conpaas.director.jobs import Scope
 from conpaas.director.models import Application, Service, database
 from conpaas.director.objects import ApiObject
-from conpaas.rpc import Job, Operation, Progress, scaled
+from conpaas.rpc import Job, JobState, Operation, Progress, patiently, scaled
 from conpaas.state import State
 
 
@@ -84,15 +84,34 @@ class ServicesObject(ApiObject, api.Services):
         machine = self.director.manager_machine(row)
         if machine is not None:
             manager = self.director.manager(machine, self.caller.username)
-            yield from scaled(manager.remove_service(number=info.sid), 0, 95)
-        Service.delete().where(Service.id == found.id).execute()
+            removal = patiently(lambda: manager.remove_service(number=info.sid))
+            yield from scaled(removal, 0, 95)
         return info
 
     def scope(self, operation: Operation, arguments: dict[str, Any]) -> Scope:
         """Return the service that a job changes."""
         row = self.find_application(arguments["application"])
         service = self.find_service(row, arguments["service"])
-        return Scope(f"service {service.number} of application {row.id}", row.id)
+        return Scope(_target(service), row.id)
+
+    def end(
+        self,
+        operation: Operation,
+        scope: Scope,
+        before: str | None,
+        state: JobState,
+        reason: str,
+    ) -> None:
+        """Forget a service that has been removed."""
+        if operation.name == "remove" and state is JobState.DONE:
+            # With the job's own end: a worker that takes it up must find what it is to remove.
+            for row in Service.select().where(Service.application == scope.application):
+                if _target(row) == scope.target:
+                    row.delete_instance()
+
+
+def _target(row: Service) -> str:
+    return f"service {row.number} of application {row.application_id}"
 
 
 def _info(row: Service) -> ServiceInfo:
