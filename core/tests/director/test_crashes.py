@@ -152,7 +152,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("fault", "words"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_cloud_that_fails_is_quoted_and_nothing_is_left_behind(
-    cluster, applications, books, quick, fault, words
+    cluster, applications, books, quick, monkeypatch, fault, words
 ):
     fault(cluster.provider)
     aid = cluster.application(start=False)
@@ -161,6 +161,7 @@ def test_a_cloud_that_fails_is_quoted_and_nothing_is_left_behind(
     assert (cluster.provider.machines, books.rows()) == ({}, [])
     history = applications.get_history(application=aid)
     assert history[-1].state == "ERROR" and words in history[-1].reason
+    monkeypatch.undo()
     cluster.run(applications.stop(application=aid))
     cluster.run(applications.start(application=aid))
     assert books.right

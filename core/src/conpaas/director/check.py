@@ -46,6 +46,11 @@ def problems(config: DirectorConfig) -> list[str]:
 
 def _url(config: DirectorConfig) -> Iterator[str]:
     parts = urlsplit(config.director.url)
+    try:
+        port = parts.port or 443
+    except ValueError as error:
+        yield f"[director] url is {config.director.url!r}: {error}"
+        return
     if parts.scheme != "https" or not parts.hostname:
         yield f"[director] url is {config.director.url!r}: it must look like https://host:5555"
         return
@@ -62,9 +67,9 @@ def _url(config: DirectorConfig) -> Iterator[str]:
             "the director starts cannot reach it there"
         )
     ports = {text.rpartition(":")[2] for text in config.director.listen}
-    if str(parts.port or 443) not in ports:
+    if str(port) not in ports:
         yield (
-            f"[director] url says port {parts.port or 443}, and listen has "
+            f"[director] url says port {port}, and listen has "
             f"{', '.join(sorted(ports)) or 'none'}: right only behind a proxy"
         )
 
