@@ -16,7 +16,7 @@ nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
 
 test: $(INSTALLED)  ## Run all tests; those with machines need root
 	./packages.sh postgresql
-	$(PYTHON) -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(INSTALLED)  ## Lint, check the format and the types
 	$(VENV)/bin/ruff check .

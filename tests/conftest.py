@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e import CommandLine, Nutshell, application
@@ -70,7 +71,21 @@ def running(nutshell: Nutshell, request: pytest.FixtureRequest) -> Iterator[int]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what needs machines, and keep it together where tests run in parallel."""
+    """Mark what needs machines."""
     if "make_nutshell" in getattr(item, "fixturenames", ()):
         item.add_marker("machines")
-        item.add_marker(pytest.mark.xdist_group("machines"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of the whole together where tests run in parallel: they share a nutshell.
+
+    pytest-xdist's own groups do nothing with pytest 9 (it renames items, which pytest ignores).
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests" if nodeid.startswith("tests/") else super()._split_scope(nodeid)
+
+    return Together(config, log)
