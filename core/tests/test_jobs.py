@@ -14,7 +14,7 @@ from conpaas.errors import (
     NotFoundError,
     WrongStateError,
 )
-from conpaas.jobs import JobRunner, present_number, resuming
+from conpaas.jobs import JobRunner, resuming
 from conpaas.records import Records
 from conpaas.rpc import Job, JobState, Progress, Upload, expose, find_operation
 
@@ -120,7 +120,7 @@ class Target:
     def decide(self) -> Job[list[int]]:
         """Decide once."""
         yield Progress(0, "deciding")
-        self.seen.append((present_number(), resuming()))
+        self.seen.append(resuming())
         chosen = self.runner.remember("chosen", lambda: [len(self.seen), 42])
         yield Progress(50, "decided")
         self.step()
@@ -457,18 +457,18 @@ def test_a_job_may_take_a_file_before_its_first_step(runner, target):
 def test_what_a_job_decided_it_decides_again_the_same_way(records, runner, target):
     number = submit(runner, target, "decide")
     target.wait_for_step()
-    assert target.seen == [(number, False)]
+    assert target.seen == [False]
     runner, again = crash(records, target)
     again.seen = ["something else", "and more"]
     runner.recover({"thing": again}.get)
     again.let_go_on()
     assert ended(runner, number).result == [1, 42]
-    assert again.seen[-1] == (number, True)
+    assert again.seen[-1] is True
 
 
 def test_outside_a_job_everything_is_decided_anew(runner):
     assert [runner.remember("x", lambda: [1]), runner.remember("x", lambda: [2])] == [[1], [2]]
-    assert present_number() is None and not resuming()
+    assert not resuming()
 
 
 class Parent(Target):

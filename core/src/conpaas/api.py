@@ -409,6 +409,15 @@ class ManagerDesk(abc.ABC):
         """Destroy machines of the application; those that are gone are fine."""
 
     @abc.abstractmethod
+    @expose(hidden=True)
+    def keep_machines(
+        self,
+        machines: Annotated[tuple[int, ...], "Those that are nodes"],
+        keys: Annotated[tuple[str, ...], "Those that jobs have asked for under these keys, too"],
+    ) -> None:
+        """Destroy, soon, whatever other machines the application's services have."""
+
+    @abc.abstractmethod
     @expose(reads=True, hidden=True)
     def list_machines(
         self, service: Annotated[int | None, "Only those of this service"] = None

@@ -241,14 +241,12 @@ class JobRunner:
             job.close()
             return JobState.CANCELLED, None, BusyError("it was cancelled")
         except StopIteration as stop:
-            return self._result(running, stop.value)
+            value = stop.value
         except ConPaaSError as error:
             logger.warning("job %d (%s) failed: %s", *running.names, error)
             return JobState.FAILED, None, error
         except Exception as error:
             return self._bug(running, error)
-
-    def _result(self, running: _Running, value: Any) -> tuple[JobState, Any, ConPaaSError | None]:
         try:
             return JobState.DONE, to_json(value), None
         except Exception as error:
@@ -327,6 +325,12 @@ class JobRunner:
         value: T = memo[key]
         return value
 
+    def remembered(self, key: str) -> list[Any]:
+        """Return what the jobs that have not ended decided under ``key``."""
+        rows = self._records.execute("SELECT memo FROM job WHERE state = 'running'")
+        memos = [json.loads(row["memo"]) for row in rows]
+        return [memo[key] for memo in memos if key in memo]
+
 
 class _Reservation:
     """Keeps other jobs off a target while one is being checked."""
@@ -366,12 +370,6 @@ def _first_step(job: Job[Any]) -> tuple[Progress, Job[Any]]:
 def _ended(value: T) -> Job[T]:
     yield from ()
     return value
-
-
-def present_number() -> int | None:
-    """Return the number of the job that this thread runs, if it runs one."""
-    running = _present.get()
-    return running.number if running else None
 
 
 def resuming() -> bool:

@@ -5,15 +5,15 @@ import threading
 
 import pytest
 
+from conpaas import jobs
 from conpaas.api import Services
 from conpaas.director.models import Application, Certificate, Job, Machine
 from conpaas.errors import CloudError, ConPaaSError
-from conpaas.jobs import present_number
 
 
 def in_worker():
     """Whether this thread runs a job of the director: a manager's jobs call it too."""
-    return threading.current_thread().name.startswith("job-") and present_number() is None
+    return threading.current_thread().name.startswith("job-") and jobs._present.get() is None
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def dying(cluster, killer):
 
         def take_over():
             while not killer.killed.wait(0.005):
-                if done.is_set():
+                if done.is_set() and not killer.killed.is_set():
                     return
             killer.arm(None)
             with cluster.database.connection_context():
@@ -251,11 +251,11 @@ def test_a_service_that_is_stopped_as_soon_as_it_starts_leaves_no_machine(cluste
     queue = cluster.director.jobs._queue
     held, put = [], queue.put
 
-    def hold(number):
+    def hold(number, for_manager=False):
         if Job.get_by_id(number).operation == "create_machines":
             held.append(number)
         else:
-            put(number)
+            put(number, for_manager)
 
     queue.put = hold
     starting = service.start()

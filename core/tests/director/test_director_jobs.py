@@ -21,7 +21,7 @@ class Nobody:
     def __init__(self):
         self.numbers = []
 
-    def put(self, number):
+    def put(self, number, for_manager=False):
         self.numbers.append(number)
 
 

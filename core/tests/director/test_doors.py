@@ -37,6 +37,7 @@ VALUES = {
     "csr": "none",
     "roles": ["node"],
     "key": "k",
+    "keys": ["k"],
     "machines": [1, 2],
     "digest": "0" * 64,
     "states": {"1": "ERROR"},

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
+from conpaas import jobs
 from conpaas.director.models import Machine
 from conpaas.errors import UnreachableError
-from conpaas.jobs import present_number
 from conpaas.manager.nodes import NodeState
 
 
@@ -95,13 +95,13 @@ def dying(killer):
 
     def do_dying(app, do, number):
         """Return whether the manager died on the way."""
-        killer.watch(app.machine.records, "execute", present_number)
-        killer.watch(app.machine.records, "insert", present_number)
+        killer.watch(app.machine.records, "execute", jobs._present.get)
+        killer.watch(app.machine.records, "insert", jobs._present.get)
         done = threading.Event()
 
         def come_back():
             while not killer.killed.wait(0.005):
-                if done.is_set():
+                if done.is_set() and not killer.killed.is_set():
                     return
             app.restart()
 

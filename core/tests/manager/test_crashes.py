@@ -9,58 +9,38 @@ from conpaas.state import State
 ONE = {"count": 1}
 
 
-def walk(app, dying, do, undo):
-    """Do something with the manager killed at its first write, its second, …, until it is not."""
-    do()
-    expected = app.seen()
-    undo()
+def walk(app, dying, *changes):
+    """Make changes that lead back to where they began, with a kill at each of their writes.
+
+    All are made without a kill first, then with one at the first write of each, at the second,
+    and so on until none is left.
+    """
+    expected = []
+    for change in changes:
+        change()
+        expected.append(app.seen())
     for number in itertools.count():
-        died = dying(app, do, number)
-        app.idle()
-        assert app.seen() == expected, f"killed at write {number}"
-        if not died:
+        died = []
+        for change, seen in zip(changes, expected, strict=True):
+            died.append(dying(app, change, number))
+            app.idle()
+            assert app.seen() == seen, f"killed at write {number}"
+        if not any(died):
             assert number > 3
             return
-        undo()
 
 
-def test_starting_survives_a_kill_at_every_write(app, dying):
+def test_starting_and_stopping_survive_a_kill_at_every_write(app, dying):
+    walk(app, dying, lambda: app.run(app.service.start()), lambda: app.run(app.service.stop()))
+
+
+def test_adding_and_removing_nodes_survive_a_kill_at_every_write(running, dying):
+    app, counts = running, {"count": 1, "keeper": 1}
     walk(
         app,
         dying,
-        lambda: app.run(app.service.start()),
-        lambda: app.run(app.service.stop()),
-    )
-
-
-def test_stopping_survives_a_kill_at_every_write(running, dying):
-    app = running
-    walk(
-        app,
-        dying,
-        lambda: app.run(app.service.stop()),
-        lambda: app.run(app.service.start()),
-    )
-
-
-def test_adding_nodes_survives_a_kill_at_every_write(running, dying):
-    app = running
-    walk(
-        app,
-        dying,
-        lambda: app.run(app.service.add_nodes(nodes={"count": 1, "keeper": 1})),
-        lambda: app.run(app.service.remove_nodes(nodes={"count": 1, "keeper": 1})),
-    )
-
-
-def test_removing_nodes_survives_a_kill_at_every_write(running, dying):
-    app = running
-    app.run(app.service.add_nodes(nodes=ONE))
-    walk(
-        app,
-        dying,
-        lambda: app.run(app.service.remove_nodes(nodes=ONE)),
-        lambda: app.run(app.service.add_nodes(nodes=ONE)),
+        lambda: app.run(app.service.add_nodes(nodes=counts)),
+        lambda: app.run(app.service.remove_nodes(nodes=counts)),
     )
 
 
@@ -75,7 +55,7 @@ def test_replacing_a_lost_node_survives_a_kill_at_every_write(running, dying):
         app.wait(lambda: lost.id not in [node.id for node in app.nodes()])
         app.idle()
 
-    walk(app, dying, replace, lambda: None)
+    walk(app, dying, replace)
 
 
 def test_repairing_survives_a_kill_at_every_write(running, dying):
@@ -90,8 +70,11 @@ def test_repairing_survives_a_kill_at_every_write(running, dying):
         app.manager.book.mark(nodes[2:], NodeState.JOINING)
         app.manager.book.set_state(1, State.ERROR, "broken by a test")
 
-    break_it()
-    walk(app, dying, lambda: app.run(app.service.repair()), break_it)
+    def repair():
+        break_it()
+        app.run(app.service.repair())
+
+    walk(app, dying, repair)
 
 
 def number_of(app, node):

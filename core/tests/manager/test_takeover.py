@@ -108,6 +108,60 @@ def test_a_job_that_was_cut_off_is_finished_and_no_machine_is_left_over(running,
     assert app.seen()[:2] == (State.RUNNING, ["node"] * (3 if operation == "add_nodes" else 1))
 
 
+def test_machines_that_nobody_handed_over_are_given_back(running):
+    """The manager dies after it got machines and before it could tell anybody of them."""
+    app = running
+    handed_over(app)
+    before = app.seen()
+    app.manager.handover.stop()
+    app.run(app.service.add_nodes(nodes=ONE))
+    lose_manager(app)
+    sweep(app)
+    sweep(app)
+    assert app.seen() == before
+
+
+def test_machines_that_could_not_be_given_back_are_not_kept(running, monkeypatch):
+    """The director is away when new nodes fail: it is told later."""
+    app = running
+    before = app.seen()
+    host = app.manager.host(1)
+
+    def fail(nodes):
+        app.cluster.network.silence(DIRECTOR_URL)
+        raise UnreachableError("the agents are cut off")
+
+    monkeypatch.setattr(host.machines, "_wait", fail)
+    number = app.manager.runner.submit(host, host.declared("add_nodes"), {"nodes": ONE}, "test")
+    app.idle()
+    assert app.manager.runner.report(number).state == "failed"
+    app.cluster.network.silence(DIRECTOR_URL, False)
+    app.machine.watch._next_keeping = 0.0
+    app.cluster.look()
+    sweep(app)
+    assert app.seen() == before
+
+
+def test_machines_that_a_job_is_about_to_get_are_kept(running):
+    app = running
+    at_work, go_on = threading.Event(), threading.Event()
+    wait = app.manager.host(1).machines._wait
+
+    def slow(nodes):
+        at_work.set()
+        assert go_on.wait(10)
+        yield from wait(nodes)
+
+    app.manager.host(1).machines._wait = slow
+    adding = app.service.add_nodes(nodes=ONE)
+    assert at_work.wait(10)
+    app.manager.book.forget_nodes(app.nodes()[1:])  # as if they were not noted yet
+    app.manager.keep_machines()
+    assert Machine.select().where(Machine.state == "doomed").count() == 0
+    go_on.set()
+    app.run(adding)
+
+
 def test_what_is_acknowledged_is_handed_over(running):
     app = running
     app.service.set_word("precious")

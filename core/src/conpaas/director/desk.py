@@ -53,6 +53,17 @@ class DeskObject(ApiObject, api.ManagerDesk):
         )
         self.director.room.destroy(list(rows))
 
+    def keep_machines(self, machines: tuple[int, ...], keys: tuple[str, ...]) -> None:
+        """Doom the others; the sweeper destroys them: nobody waits for it."""
+        others = Machine.select().where(
+            Machine.application == self.application,
+            Machine.service != 0,
+            Machine.state.in_(Life.living()),
+            Machine.id.not_in(machines),
+            Machine.request.not_in(keys),
+        )
+        self.director.room.doom([row.id for row in others])
+
     def list_machines(self, service: int | None = None) -> tuple[MachineInfo, ...]:
         """List the living machines of the application's services, as its clouds tell."""
         rows = Machine.select().where(

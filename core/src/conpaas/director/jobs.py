@@ -69,8 +69,13 @@ class Subject(Protocol):
 class Queue(Protocol):
     """Hands recorded jobs to workers."""
 
-    def put(self, number: int) -> None:
-        """Have some worker run the job of that number soon."""
+    def put(self, number: int, for_manager: bool = False) -> None:
+        """Have some worker run the job of that number soon.
+
+        Args:
+            number: Of the job.
+            for_manager: A manager asks for it: other jobs, which hold a worker, may wait for it.
+        """
 
 
 class DirectorJobs:
@@ -140,7 +145,7 @@ class DirectorJobs:
             if scope.same and present is not None:
                 return int(present.id)
             raise BusyError(f"another job has just begun on {scope.target}: wait for it") from None
-        self._queue.put(record.id)
+        self._queue.put(record.id, caller.is_manager)
         return int(record.id)
 
     def _make_way(self, present: Job, operation: Operation) -> None:
@@ -208,13 +213,14 @@ class DirectorJobs:
                 Job.state == JobState.RUNNING.value, Job.worker.startswith(f"{self.worker}/")
             ).execute()
             lost = Job.state == JobState.QUEUED.value
-        for job in Job.select(Job.id).where(Job.active.is_null(False), dead | lost):
+        waiting = Job.select(Job.id, Job.caller).where(Job.active.is_null(False), dead | lost)
+        for job in waiting:
             logger.warning("job %d is taken up again", job.id)
-            self._queue.put(job.id)
+            self._queue.put(job.id, _caller(job).is_manager)
 
     def _carry_out(self, job: Job) -> None:
         operation = self._declared(job.object, job.operation)
-        subject = self._subject(job.object, Caller(**json.loads(job.caller)))
+        subject = self._subject(job.object, _caller(job))
         arguments = json.loads(job.arguments)
         scope = Scope(job.target, job.application)
         try:
@@ -309,6 +315,10 @@ class _Cancelled(Exception):  # noqa: N818 - a signal of this file
 
 class _Taken(Exception):  # noqa: N818 - a signal of this file
     pass
+
+
+def _caller(job: Job) -> Caller:
+    return Caller(**json.loads(job.caller))
 
 
 def _active(target: str) -> Job | None:

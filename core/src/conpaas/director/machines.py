@@ -148,11 +148,7 @@ class MachineRoom:
         numbers = [machine.id for machine in machines]
         # Those noted as gone too: a creation may have come through after it was given up.
         rows = list(Machine.select().where(Machine.id.in_(numbers)))
-        with database.atomic():
-            Machine.update(state=Life.DOOMED.value, token=None).where(
-                Machine.id.in_([row.id for row in rows])
-            ).execute()
-            self._certificates.revoke_machines([row.id for row in rows])
+        self.doom([row.id for row in rows])
         failures = []
         for row, error in _each(self._destroy_one, rows):
             if error is None:
@@ -163,6 +159,14 @@ class MachineRoom:
                 failures.append(f"{row.name}: {error}")
         if failures:
             raise CloudError("; ".join(failures))
+
+    def doom(self, numbers: Sequence[int]) -> None:
+        """Note that machines are to be destroyed, and shut them out at once."""
+        with database.atomic():
+            Machine.update(state=Life.DOOMED.value, token=None).where(
+                Machine.id.in_(numbers)
+            ).execute()
+            self._certificates.revoke_machines(numbers)
 
     def is_gone(self, row: Machine) -> bool:
         """Whether the cloud does not have a machine any more, or only what is left of it."""

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 class HueyQueue:
     """A queue in the director's database, which any worker on any host takes from.
 
+    What managers ask for has a lane of its own, with workers of its own: the others' jobs wait
+    for it, and would wait for ever if they were at work on all workers.
+
     Args:
         database: The director's.
     """
@@ -30,13 +33,16 @@ class HueyQueue:
         # The library logs each task: our own records say more.
         logging.getLogger("huey").setLevel(logging.WARNING)
         storage = _storage_class()
-        self.huey = Huey("conpaas", storage_class=storage, database=database, results=False)
         self.run: Callable[[int], None] | None = None
-        self._task: Any = self.huey.task(name="run_job")(self._run)
+        self.lanes = tuple(
+            Huey(name, storage_class=storage, database=database, results=False)
+            for name in ("conpaas", "conpaas-managers")
+        )
+        self._tasks: list[Any] = [lane.task(name="run_job")(self._run) for lane in self.lanes]
 
-    def put(self, number: int) -> None:
+    def put(self, number: int, for_manager: bool = False) -> None:
         """Have some worker run the job of that number soon."""
-        self._task(number)
+        self._tasks[for_manager](number)
 
     def _run(self, number: int) -> None:
         if self.run is None:
@@ -80,7 +86,7 @@ class ThreadQueue:
         self.run: Callable[[int], None] | None = None
         self._threads: list[threading.Thread] = []
 
-    def put(self, number: int) -> None:
+    def put(self, number: int, for_manager: bool = False) -> None:
         """Run the job of that number on a thread."""
         if self.run is None:
             raise RuntimeError("this process does not run jobs")

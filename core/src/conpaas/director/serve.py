@@ -121,10 +121,14 @@ def _renew(config: DirectorConfig, director: Director, peers: Peers) -> None:
 
 
 def _consume(queue: HueyQueue, workers: int) -> None:
-    consumer = queue.huey.create_consumer(
-        workers=workers, worker_type="thread", periodic=False, check_worker_health=True
+    users, managers = (
+        lane.create_consumer(
+            workers=workers, worker_type="thread", periodic=False, check_worker_health=True
+        )
+        for lane in queue.lanes
     )
-    consumer.run()
+    managers.start()
+    users.run()  # it has the signals: they are for the process
 
 
 def _address(text: str) -> tuple[str, int]:

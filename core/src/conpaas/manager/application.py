@@ -16,6 +16,7 @@ from conpaas.manager.book import Book
 from conpaas.manager.config import ManagerConfig
 from conpaas.manager.handover import Handover
 from conpaas.manager.host import ServiceHost
+from conpaas.manager.machines import MACHINES
 from conpaas.manager.nodes import Node
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
@@ -86,6 +87,7 @@ class ApplicationManager:
                 self._begin_anew()
             own["machine"] = self.config.manager.machine
         self._match_services()
+        self.keep_machines()
         self.plugins.tell("conpaas_manager_started", manager=self)
         for host in self.services.values():
             host.manager.on_manager_started()
@@ -248,6 +250,13 @@ class ApplicationManager:
         for number in sorted(wanted.keys() - self.services.keys() - self._left_out.keys()):
             self.book.add_service(number, wanted[number])
             self._load(number, wanted[number])
+
+    def keep_machines(self) -> None:
+        """Have machines destroyed that neither a node nor a job knows of any more."""
+        with self.book.records.transaction():
+            machines = tuple(node.machine for node in self.book.nodes())
+            keys = tuple(self.runner.remembered(MACHINES))
+        self.desk.keep_machines(machines=machines, keys=keys)
 
     # -- watching -----------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from conpaas.manager.book import Book
 from conpaas.manager.nodes import Node, NodeState
 from conpaas.rpc import Job, Progress, scaled
 
+#: What a job remembers the key under with which it asks for machines.
+MACHINES = "machines"
 logger = logging.getLogger(__name__)
 
 
@@ -63,7 +65,7 @@ class ServiceMachines:
         if not roles:
             return []
         # Random, not the job's number: a manager that takes over may count from an older one.
-        key = self._runner.remember("machines", lambda: secrets.token_hex(8))
+        key = self._runner.remember(MACHINES, lambda: secrets.token_hex(8))
         nodes: list[Node] = []
         try:
             created = self._desk.create_machines(
@@ -77,7 +79,9 @@ class ServiceMachines:
             try:
                 yield from scaled(self.release(nodes), 99, 100)
             except ConPaaSError as another:
-                logger.warning("%s; repairing or stopping the service does", another)
+                # Nobody's from now on: the director is told so before long, and destroys them.
+                logger.warning("the machines are not given back yet: %s", another)
+                self._book.forget_nodes(nodes)
             raise
         self._book.mark(nodes, NodeState.READY)
         return [replace(node, state=NodeState.READY) for node in nodes]

@@ -14,6 +14,7 @@ from conpaas.manager.host import ServiceHost
 from conpaas.manager.nodes import Node, NodeState
 from conpaas.rpc import operations
 
+KEEP_EVERY = 60.0  #: seconds between two times that the director is told of our machines
 logger = logging.getLogger(__name__)
 
 
@@ -32,6 +33,7 @@ class Watch:
         self._clock = clock
         self._silent_since: dict[str, float] = {}
         self._next_try: dict[int, float] = {}
+        self._next_keeping = self._clock() + KEEP_EVERY
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -64,6 +66,7 @@ class Watch:
             if node.state is NodeState.READY and (late or node.machine in gone):
                 self._manager.lose(node, str(why))
         answering = {n.id for n in nodes} - {n.id for n, _ in silent}
+        self._keep_machines()
         for host in list(self._manager.services.values()):
             back = tuple(node.id for node in host.nodes.lost() if node.id in answering)
             if back:
@@ -81,6 +84,15 @@ class Watch:
             logger.warning("the director cannot be asked about machines: %s", error)
             return set()
         return {node.machine for node, _ in silent} - there
+
+    def _keep_machines(self) -> None:
+        if self._clock() < self._next_keeping:
+            return
+        self._next_keeping = self._clock() + KEEP_EVERY
+        try:
+            self._manager.keep_machines()
+        except ConPaaSError as error:
+            logger.warning("the director cannot be told of our machines: %s", error)
 
     def _replace(self, host: ServiceHost) -> None:
         now = self._clock()

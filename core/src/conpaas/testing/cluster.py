@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from conpaas import config as files
 from conpaas.agent.config import AgentConfig
@@ -32,6 +32,7 @@ from conpaas.director.queue import ThreadQueue
 from conpaas.director.server import make_app as make_director_app
 from conpaas.director.users import hash_password, new_token
 from conpaas.director.ways import HttpManagerWays
+from conpaas.errors import UnreachableError
 from conpaas.machine.user_data import JOIN_FILE, parse
 from conpaas.manager.__main__ import fetch_state
 from conpaas.manager.application import ApplicationManager
@@ -48,6 +49,7 @@ from conpaas.supervisor.process import ProcessSupervisor
 from conpaas.testing.network import Network, NetworkPeers
 from conpaas.transport import raise_for_error
 
+T = TypeVar("T")
 DEPLOYMENT = "cluster"
 DIRECTOR_URL = "https://director:5555"
 PASSWORD = "correct horse"  # noqa: S105 - of the user "test", in this process only
@@ -260,16 +262,27 @@ class Cluster:
         threading.Thread(target=self._boot, args=(found, user_data), daemon=True).start()
 
     def _boot(self, found: CloudMachine, user_data: str) -> None:
+        told = next(f for f in parse(user_data).files if f.path == JOIN_FILE)
+        join, request = json.loads(told.content), signing_request(new_key())
         try:
-            self._join(found, user_data)
+            machine = self._again(found, lambda: self._join(found, join, request))
+            self.machines[found.id] = machine
+            self._again(found, lambda: self._start(machine))
         except Exception:
             logger.exception("%s did not boot", found.name)
 
-    def _join(self, found: CloudMachine, user_data: str) -> None:
-        told = next(f for f in parse(user_data).files if f.path == JOIN_FILE)
-        join = json.loads(told.content)
-        key = new_key()
-        body = json.dumps({"token": join["token"], "csr": signing_request(key)}).encode()
+    def _again(self, found: CloudMachine, do: Callable[[], T]) -> T:
+        """Do something until it works, as a machine does while its director is away."""
+        while True:
+            try:
+                return do()
+            except UnreachableError:
+                if found.id not in self.provider.machines:
+                    raise
+                time.sleep(0.02)
+
+    def _join(self, found: CloudMachine, join: dict[str, str], request: str) -> TestMachine:
+        body = json.dumps({"token": join["token"], "csr": request}).encode()
         answer = NetworkPeers(self.network).request(
             join["director"], "POST", "/api/v1/join",
             body=body, headers={"Content-Type": "application/json"},
@@ -279,7 +292,7 @@ class Cluster:
         role = Role(result["role"])
         directory = self.directory / found.id
         directory.mkdir()
-        machine = TestMachine(
+        return TestMachine(
             number=int(found.tags["conpaas-machine"]),
             role=role,
             directory=directory,
@@ -287,8 +300,6 @@ class Cluster:
             peers=NetworkPeers(self.network, result["certificate"]),
             config=result["config"],
         )
-        self.machines[found.id] = machine
-        self._start(machine)
 
     def _start(self, machine: TestMachine) -> None:
         if machine.role is Role.MANAGER:
