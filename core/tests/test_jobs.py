@@ -278,6 +278,24 @@ def test_each_end_is_announced_after_it_is_recorded(records):
     assert seen == [JobState.DONE]
 
 
+def test_nobody_hears_of_an_end_before_it_has_been_announced(records):
+    announcing, go_on = threading.Event(), threading.Event()
+
+    def announce():
+        announcing.set()
+        assert go_on.wait(WAIT)
+
+    runner = JobRunner(records, changed=announce)
+    target = Target(runner=runner)
+    number = submit(runner, target, "at_once")
+    assert announcing.wait(WAIT)
+    report = runner.report(number)
+    assert (report.state, report.result, report.finished) == (JobState.RUNNING, None, None)
+    assert runner.busy("thing")
+    go_on.set()
+    assert ended(runner, number).result == "done at once"
+
+
 # -- one at a time --------------------------------------------------------------------------------
 
 

@@ -88,7 +88,7 @@ class JobRunner:
     Args:
         records: Where the ``job`` table is.
         clock: Seconds since 1970.
-        changed: Called after each end of a job (the manager hands its state over).
+        changed: Called at each end of a job, before anybody hears of it.
     """
 
     def __init__(
@@ -182,7 +182,13 @@ class JobRunner:
         rows = self._records.execute("SELECT * FROM job WHERE id = ?", number)
         if not rows:
             raise NotFoundError(f"there is no job {number} here")
-        return _report(rows[0])
+        with self._lock:
+            at_work = number in [running.number for running in self._running.values()]
+        report = _report(rows[0])
+        if report.state.ended and at_work:
+            # Its end is still being announced: whoever hears of it may rely on it.
+            return replace(report, state=JobState.RUNNING, finished=None, result=None, error=None)
+        return report
 
     def latest(self, count: int = 50) -> list[JobReport]:
         """Return the latest jobs, newest first."""
@@ -379,7 +385,7 @@ def resuming() -> bool:
 
 
 def _report(row: Any) -> JobReport:
-    report = JobReport(
+    return JobReport(
         id=row["id"],
         target=row["target"],
         operation=row["operation"],
@@ -389,9 +395,6 @@ def _report(row: Any) -> JobReport:
         user=row["user"],
         created=row["created"],
         finished=row["finished"],
+        result=json.loads(row["result"] or "null"),
+        error=json.loads(row["error"] or "null"),
     )
-    if row["result"]:
-        report = replace(report, result=json.loads(row["result"]))
-    if row["error"]:
-        report = replace(report, error=json.loads(row["error"]))
-    return report

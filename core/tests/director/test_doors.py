@@ -202,15 +202,14 @@ def test_a_manager_cannot_remove_itself(cluster, aid, call_as):
     assert len(cluster.provider.machines) == 1
 
 
-@pytest.mark.parametrize(
-    "states",
-    ['{"1": "NONSENSE"}', '{"x": "ERROR"}', '{"-1": "ERROR"}', "[1]", "x", '{"1": null}'],
-)
-def test_a_manager_that_talks_nonsense_is_told_so(cluster, sid, call_as, states):
+def test_a_manager_that_talks_nonsense_is_told_so(cluster, sid, call_as):
     manager = call_as(identity=Identity(Role.MANAGER, owner=1, application=1, machine=1))
     kind = {"Content-Type": "application/octet-stream"}
-    got = manager.post(f"manager/hand_over?{urlencode({'states': states})}", b"x", **kind)
-    assert (got.status, got.code) == (400, "invalid")
+    for states in [
+        '{"1": "NONSENSE"}', '{"x": "ERROR"}', '{"-1": "ERROR"}', "[1]", "x", '{"1": null}',
+    ]:  # fmt: skip
+        got = manager.post(f"manager/hand_over?{urlencode({'states': states})}", b"x", **kind)
+        assert (got.status, got.code) == (400, "invalid"), states
 
 
 def test_nothing_that_changes_is_a_get(cluster, sid, owner, call_as):
@@ -229,14 +228,14 @@ def test_nothing_that_changes_is_a_get(cluster, sid, owner, call_as):
     assert everything() == before
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT"])
-def test_other_methods_are_refused_everywhere(cluster, sid, owner, method):
+def test_other_methods_are_refused_everywhere(cluster, sid, owner):
     for path in (
         "application/list", "application/stop", "jobs/1", "join", "renew", "revoked", "ca",
         "version", "openapi.json", "applications/1/services/1/stop", "applications/1/jobs/1",
     ):  # fmt: skip
-        got = owner.call(method, f"/api/v1/{path}")
-        assert got.status in (400, 405), (method, path)
+        for method in ("PUT", "DELETE", "PATCH", "TRACE", "CONNECT"):
+            got = owner.call(method, f"/api/v1/{path}")
+            assert got.status in (400, 405), (method, path)
     assert owner.post("application/get_info", {"application": 1}).result["status"] == "RUNNING"
 
 

@@ -1,7 +1,5 @@
 """Names and numbers that would cause trouble, through every operation that takes them."""
 
-import pytest
-
 from conpaas.director.models import Application, Service
 
 NAMES = [
@@ -21,17 +19,16 @@ def refused(got, *codes):
     assert len(got.content) < 2000
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
-def test_nothing_is_given_a_name_that_causes_trouble(cluster, owner, sid, name):
-    names = sorted(row.name for row in Application.select())
-    refused(owner.post("application/create", {"name": name}), "invalid")
-    refused(owner.post("application/rename", {"application": 1, "new_name": name}), "invalid")
-    if name is not None:
-        given = {"service_type": "simple", "application": 1, "name": name}
-        refused(owner.post("service/add", given), "invalid")
-    given = {"application": 1, "service": 1, "new_name": name}
-    refused(owner.post("service/rename", given), "invalid")
-    assert sorted(row.name for row in Application.select()) == names
+def test_nothing_is_given_a_name_that_causes_trouble(cluster, owner, sid):
+    for name in NAMES:
+        refused(owner.post("application/create", {"name": name}), "invalid")
+        refused(owner.post("application/rename", {"application": 1, "new_name": name}), "invalid")
+        if name is not None:
+            given = {"service_type": "simple", "application": 1, "name": name}
+            refused(owner.post("service/add", given), "invalid")
+        given = {"application": 1, "service": 1, "new_name": name}
+        refused(owner.post("service/rename", given), "invalid")
+    assert [row.name for row in Application.select()] == ["app"]
     assert [row.name for row in Service.select()] == ["New simple service"]
 
 
@@ -47,42 +44,35 @@ def test_references_that_mean_nothing_are_refused_in_a_few_words(cluster, owner,
     assert owner.post("application/get_info", {"application": 1}).result["status"] == "RUNNING"
 
 
-@pytest.mark.parametrize("job", [0, -1, 10**9, 2**63 - 1, 2**63, 10**30, "1", 1.0, None, "1e3"])
-def test_jobs_that_do_not_exist_are_not_found(cluster, owner, aid, job):
-    refused(owner.post("job/get", {"job": job}))
-    refused(owner.post("job/get", {"job": job, "application": 1}))
+def test_jobs_that_do_not_exist_are_not_found(cluster, owner, aid):
+    for job in [0, -1, 10**9, 2**63 - 1, 2**63, 10**30, "1", 1.0, None, "1e3"]:
+        refused(owner.post("job/get", {"job": job}))
+        refused(owner.post("job/get", {"job": job, "application": 1}))
 
 
-@pytest.mark.parametrize("job", ["0", "-1", "9" * 19, "9" * 30, "1e3", "x", "%00", "1.0", ""])
-def test_places_of_jobs_that_do_not_exist_are_not_found(cluster, owner, aid, job):
-    for path in (f"jobs/{job}", f"applications/1/jobs/{job}"):
-        got = owner.get(path)
-        assert got.status in (400, 404), (path, got.content)
+def test_places_that_do_not_exist_are_not_found(cluster, owner, sid):
+    for ref in ["%2e%2e", "%00", "%0a", "%F0%9F%98%80", "-1", "9" * 19, "9" * 30, "%ff", "+", ""]:
+        for path in (
+            f"applications/{ref}/services/1/stop",
+            f"applications/1/services/{ref}/stop",
+            f"applications/{ref}/jobs/1",
+            f"applications/1/jobs/{ref}",
+        ):
+            assert owner.post(path).status in (400, 404, 405), path
+            assert owner.get(path).status in (400, 404), path
+        assert owner.get(f"jobs/{ref}").status in (400, 404), ref
 
 
-@pytest.mark.parametrize(
-    "ref", ["%2e%2e", "%00", "%0a", "%F0%9F%98%80", "-1", "9" * 30, "%ff", "+"]
-)
-def test_places_of_services_that_do_not_exist_are_not_found(cluster, owner, sid, ref):
-    for path in (f"applications/{ref}/services/1/stop", f"applications/1/services/{ref}/stop"):
-        got = owner.post(path)
-        assert got.status in (400, 404), (path, got.content)
-
-
-@pytest.mark.parametrize("kind", ["", "simpel", "../simple", "x" * 10_000, 3, None, "Simple"])
-def test_service_types_that_do_not_exist_are_refused(cluster, owner, aid, kind):
-    refused(owner.post("service/add", {"service_type": kind, "application": 1}))
+def test_service_types_that_do_not_exist_are_refused(cluster, owner, aid):
+    for kind in ["", "simpel", "../simple", "x" * 10_000, 3, None, "Simple"]:
+        refused(owner.post("service/add", {"service_type": kind, "application": 1}))
     assert Service.select().count() == 0
 
 
-@pytest.mark.parametrize("cloud", ["", "memry", "../memory", "x" * 10_000, 3])
-def test_clouds_that_do_not_exist_are_refused_before_anything_is_done(cluster, owner, cloud):
+def test_clouds_that_do_not_exist_are_refused_before_anything_is_done(cluster, owner):
     aid = cluster.application(start=False)
-    got = owner.post("application/start", {"application": aid, "cloud": cloud})
-    if cloud == "":
-        assert got.status == 202  # the default one
-        return
-    refused(got, "invalid")
+    for cloud in ["memry", "../memory", "x" * 10_000, 3]:
+        refused(owner.post("application/start", {"application": aid, "cloud": cloud}), "invalid")
     assert owner.post("application/get_info", {"application": aid}).result["status"] == "INIT"
 
 
@@ -118,17 +108,15 @@ def test_an_administrators_name_means_their_own_application_first(cluster, owner
     assert admin.post("application/get_info", {"application": "shop"}).result["aid"] == mine
 
 
-@pytest.mark.parametrize("name", ["", "x" * 10_000, "a\0b", "<b>"])
-def test_a_tokens_name_may_be_anything(owner, name):
-    assert owner.post("user/create_token", {"name": name}).status == 200
+def test_a_tokens_name_may_be_anything(owner):
+    for name in ["", "x" * 10_000, "a\0b", "<b>"]:
+        assert owner.post("user/create_token", {"name": name}).status == 200
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"\xff", b'{"name": "a", "name": "b"}', b'{"name": "a", "mane": 1}', b'{"name": NaN}',
-     b"[" * 100_000, b'{"name": ' + b'{"a":' * 100_000],
-    ids=lambda body: str(body)[:20],
-)  # fmt: skip
-def test_bodies_that_would_lose_something_are_refused(owner, body):
-    refused(owner.post("application/create", body), "invalid")
+def test_bodies_that_would_lose_something_are_refused(owner):
+    for body in [
+        b"\xff", b'{"name": "a", "name": "b"}', b'{"name": "a", "mane": 1}', b'{"name": NaN}',
+        b"[" * 100_000, b'{"name": ' + b'{"a":' * 100_000,
+    ]:  # fmt: skip
+        refused(owner.post("application/create", body), "invalid")
     assert Application.select().count() == 0

@@ -267,24 +267,18 @@ def test_a_service_stops_though_a_machine_is_gone_from_its_cloud(running):
     assert app.seen()[:2] == (State.STOPPED, [])
 
 
-@pytest.mark.parametrize(
-    "counts",
-    [{"count": -1}, {"count": 0}, {"count": 10**9}, {"count": 2**70}, {"no-such-role": 1},
-     {"head": 1}, {"count": 20}, {"": 1}, {"node": 0, "keeper": 0}, {"node": 15, "keeper": 15}],
-)  # fmt: skip
-def test_counts_that_mean_nothing_are_refused(running, counts):
+def test_counts_that_mean_nothing_are_refused(running):
     app = running
     before = app.seen()
-    for change in (app.service.add_nodes, app.service.remove_nodes):
-        with pytest.raises(InvalidError):
-            change(nodes=counts)
+    for counts in [
+        {"count": -1}, {"count": 0}, {"count": 10**9}, {"count": 2**70}, {"no-such-role": 1},
+        {"head": 1}, {"count": 20}, {"": 1}, {"node": 0, "keeper": 0}, {"node": 15, "keeper": 15},
+        {"count": "1"}, {"count": 1.0}, {"count": None}, [1], "1", 1,
+    ]:  # fmt: skip
+        for change in (app.service.add_nodes, app.service.remove_nodes):
+            with pytest.raises(InvalidError):
+                change(nodes=counts)
     assert app.seen() == before
-
-
-@pytest.mark.parametrize("counts", [{"count": "1"}, {"count": 1.0}, {"count": None}, [1], "1", 1])
-def test_counts_of_another_type_are_refused(running, counts):
-    with pytest.raises(InvalidError):
-        running.service.add_nodes(nodes=counts)
 
 
 # -- the director is away -------------------------------------------------------------------------

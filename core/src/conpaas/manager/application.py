@@ -69,7 +69,7 @@ class ApplicationManager:
         self.book = Book(records)
         self.desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
         self.handover = Handover(self.book, self.desk)
-        self.runner = JobRunner(records, changed=self.handover.soon)
+        self.runner = JobRunner(records, changed=self.handover.try_now)
         self.blobs = DirectorBlobs(directory / "blobs", self.desk)
         self._logs = directory / "logs"
         self._log_file = log_file
