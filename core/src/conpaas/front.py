@@ -82,7 +82,8 @@ class Front:
             client_certificates: What becomes of clients without one.
             user: Whom nginx's worker runs as when root starts it: it must be able to use
                 ``upstream``.  None leaves that to nginx.
-            locations: More ``location`` blocks, in nginx's language.
+            locations: More ``location`` blocks, in nginx's language; what is said about passing
+                requests on counts for them too.
             connections: How many there may be at once, half of them to the server.
             header_timeout: Seconds within which a client must have greeted and sent its headers.
 
@@ -237,26 +238,26 @@ http {{
         ssl_certificate_key {key};
         {verify}
 
+        proxy_http_version 1.1;
+        proxy_request_buffering off;
+        proxy_buffering off;
+        proxy_connect_timeout 5s;
+        proxy_send_timeout 300s;
+        proxy_read_timeout 3600s;
+        proxy_next_upstream off;
+        proxy_set_header Host $http_host;
+        proxy_set_header Connection close;
+        proxy_set_header {certificate_header} $ssl_client_escaped_cert;
+        proxy_set_header {address_header} $remote_addr;
+        proxy_set_header X-Forwarded-Proto https;
+        proxy_set_header X-Forwarded-Protocol "";
+        proxy_set_header X-Forwarded-Ssl "";
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header Forwarded "";
+
         location / {{
             proxy_pass http://server;
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-            proxy_buffering off;
-            proxy_connect_timeout 5s;
-            proxy_send_timeout 300s;
-            proxy_read_timeout 3600s;
-            proxy_next_upstream off;
-            proxy_set_header Host $http_host;
-            proxy_set_header Connection close;
-            proxy_set_header {certificate_header} $ssl_client_escaped_cert;
-            proxy_set_header {address_header} $remote_addr;
-            proxy_set_header X-Forwarded-Proto https;
-            proxy_set_header X-Forwarded-Protocol "";
-            proxy_set_header X-Forwarded-Ssl "";
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header Forwarded "";
         }}
-
 {locations}
 
 {errors}

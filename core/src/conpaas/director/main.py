@@ -47,6 +47,11 @@ def _web(config: DirectorConfig, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _desk(config: DirectorConfig, arguments: argparse.Namespace) -> int:
+    serve.serve_desk(config)
+    return 0
+
+
 def _work(config: DirectorConfig, arguments: argparse.Namespace) -> int:
     serve.work(config)
     return 0
@@ -114,7 +119,8 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, "run everything, supervised, in the foreground"),
         ("check", _check, "explain what is wrong with the configuration"),
         ("status", _status, "tell which processes run"),
-        ("web", _web, "answer requests (run by serve)"),
+        ("web", _web, "answer users and machines (run by serve)"),
+        ("desk", _desk, "answer managers (run by serve)"),
         ("work", _work, "run jobs (run by serve)"),
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")

@@ -23,6 +23,7 @@ from conpaas.serving import log_to_stderr, serve
 from conpaas.supervisor.s6 import Supervisor
 from conpaas.transport import Peers
 
+DESK = "/api/v1/manager/"  #: what only managers call
 REVOKED_EVERY = 10.0  #: seconds between looks at what has been revoked
 SWEEP_EVERY = 15.0  #: seconds between rounds of the sweeper
 RENEW_EVERY = 6 * 3600.0  #: seconds between looks at the director's own certificate
@@ -41,22 +42,37 @@ def define_processes(config: DirectorConfig, config_path: Path) -> None:
     front = Front(config.data / "front")
     front.configure(
         listen=[_address(text) for text in config.director.listen],
-        upstream=config.run / "director.sock",
+        upstream=_socket(config, "director"),
         certificate=identity.certificate,
         key=identity.key,
         ca=identity.ca,
         client_certificates=ClientCertificates.OPTIONAL,
         user="root" if os.geteuid() == 0 else None,
+        locations=f"location {DESK} {{ proxy_pass http://unix:{_socket(config, 'desk')}; }}",
     )
     own = [sys.executable, "-m", "conpaas.director.main", "--config", str(config_path)]
     keeper = supervisor(config)
     keeper.define("front", front.command())
     keeper.define("director", [*own, "web"])
+    keeper.define("desk", [*own, "desk"])
     keeper.define("worker", [*own, "work"])
 
 
 def serve_web(config: DirectorConfig) -> None:
-    """Answer requests until SIGTERM."""
+    """Answer users and machines until SIGTERM."""
+    _serve(config, "director", config.director.workers)
+
+
+def serve_desk(config: DirectorConfig) -> None:
+    """Answer managers until SIGTERM.
+
+    On its own: while a user's request waits for a manager, the manager asks the director.  With
+    one pool of threads for both, enough users at once would leave none for their managers.
+    """
+    _serve(config, "desk", 1)
+
+
+def _serve(config: DirectorConfig, name: str, workers: int) -> None:
     directors: list[Director] = []
 
     def build() -> object:
@@ -71,8 +87,8 @@ def serve_web(config: DirectorConfig) -> None:
 
     serve(
         build,  # type: ignore[arg-type]
-        config.run / "director.sock",
-        workers=config.director.workers,
+        _socket(config, name),
+        workers=workers,
         threads=config.director.threads,
         started=started,
     )
@@ -118,6 +134,7 @@ def _renew(config: DirectorConfig, director: Director, peers: Peers) -> None:
         keeper.reload("front")
         peers.reload()
         keeper.restart("director")
+        keeper.restart("desk")
 
 
 def _consume(queue: HueyQueue, workers: int) -> None:
@@ -129,6 +146,10 @@ def _consume(queue: HueyQueue, workers: int) -> None:
     )
     managers.start()
     users.run()  # it has the signals: they are for the process
+
+
+def _socket(config: DirectorConfig, name: str) -> Path:
+    return config.run / f"{name}.sock"
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -133,7 +133,7 @@ class Nutshell:
             # A newer configuration, or newer code.
             self._say("starting the director anew")
             keeper.scan()
-            for name in ("front", "director", "worker"):
+            for name in keeper.names():
                 keeper.restart(name)
             return
         self._say("starting the director")
