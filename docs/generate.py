@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from conpaas import hookspecs
 from conpaas.agent.base import ServiceAgent
 from conpaas.agent.config import AgentConfig
-from conpaas.api import USER_API, ManagerDesk
+from conpaas.api import ManagerDesk
 from conpaas.cli import help as command_help
 from conpaas.cli.build import build
 from conpaas.cli.config import KEYS as CLIENT_KEYS
@@ -38,8 +38,6 @@ from conpaas.rpc import Download, Operation, Parameter, PerRole, Upload, operati
 from conpaas.schema import Hint
 from conpaas.service import Service
 
-#: Whose operations have commands, unless they are hidden.
-_OFFERED = (*USER_API, ServiceManager)
 _FILES = (Upload, Download)
 ROOT = Path(__file__).parents[1]
 DIRECTORY = Path(__file__).parent / "reference"
@@ -128,7 +126,7 @@ def operations_page(plugins: Plugins) -> Iterator[str]:
         "",
     )
     seen: dict[str, Any] = {}
-    for cls in USER_API:
+    for cls in plugins.api:
         yield from _operations(cls.object, cls, operations(cls), seen)  # type: ignore[attr-defined]
     general = operations(ServiceManager)
     yield from _operations("every service", ServiceManager, general, seen)
@@ -191,7 +189,7 @@ def _table(cls: type, found: dict[str, Operation], seen: dict[str, Any]) -> Iter
     for operation in found.values():
         arguments = "<br>".join(_parameter(p) for p in operation.parameters)
         returns = _result(operation, seen)
-        hidden = " *(no command)*" if operation.hidden and cls in _OFFERED else ""
+        hidden = " *(no command)*" if operation.hidden and cls is not ManagerDesk else ""
         yield (
             f"| **{operation.name}**<br>{_cell(operation.summary)}{hidden} | {arguments} "
             f"| {_states(operation)} | {returns} |"

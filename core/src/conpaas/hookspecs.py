@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from conpaas.agent.base import ServiceAgent
     from conpaas.cli.commands import Commands
     from conpaas.clouds.base import Cloud
+    from conpaas.director.config import DirectorConfig
+    from conpaas.director.director import Director
+    from conpaas.director.models import Machine, User
     from conpaas.director.users import Caller
+    from conpaas.frontend.page import Page
     from conpaas.manager.base import Node, ServiceManager
     from conpaas.manager.place import ApplicationPlace
+    from conpaas.periodic import Periodic
     from conpaas.rpc import Operation
     from conpaas.service import Image, Panel, Service
     from conpaas.state import State
@@ -35,8 +40,66 @@ def conpaas_cloud() -> type[Cloud]:  # type: ignore[empty-body]
 
 
 @hookspec
-def conpaas_permit(user: Caller, operation: Operation) -> str | None:
-    """Say why this call is refused, or return None (director, before it carries a call out)."""
+def conpaas_permit(director: Director, user: Caller, operation: Operation) -> str | None:
+    """Say why this call is refused, or return None (director, before it carries a call out).
+
+    To refuse with another status than 403, raise the error.
+    """
+
+
+@hookspec
+def conpaas_api() -> list[type]:  # type: ignore[empty-body]
+    """Return declarations of objects that users call (director, command line, frontend).
+
+    One whose ``object`` is there already (``user``, say) adds its operations to that object.
+    """
+
+
+@hookspec
+def conpaas_director_objects() -> list[type]:  # type: ignore[empty-body]
+    """Return the classes that carry out what ``conpaas_api`` declares (director).
+
+    Each derives from :class:`conpaas.director.objects.ApiObject` and from its declaration.
+    """
+
+
+@hookspec
+def conpaas_machines_wanted(director: Director, machines: list[Machine]) -> None:
+    """React to machines that shall be, all of one application, or raise to refuse (director).
+
+    Called in the transaction that notes them: what is refused leaves no trace.
+    """
+
+
+@hookspec
+def conpaas_machines_gone(director: Director, machines: list[Machine]) -> None:
+    """React to machines that are noted as gone, in the transaction that notes it (director).
+
+    One whose ``public_key`` is None never joined.  One may be told of more than once.
+    """
+
+
+@hookspec
+def conpaas_user_created(config: DirectorConfig, user: User, credit: int | None) -> None:
+    """React to a new user, in the transaction that creates it (director, ``cps-director``).
+
+    ``credit``: what an administrator gives; None means as for everybody who registers.
+    """
+
+
+@hookspec
+def conpaas_balance(director: Director, user: int) -> int | None:
+    """Return the credit that a user has left, None for one who is not charged (director)."""
+
+
+@hookspec
+def conpaas_notices(director: Director, user: int) -> list[str]:  # type: ignore[empty-body]
+    """Return what a user must be told on every page and at every command (director)."""
+
+
+@hookspec
+def conpaas_periodic() -> list[Periodic]:  # type: ignore[empty-body]
+    """Return what the director's worker does again and again (director)."""
 
 
 @hookspec
@@ -70,7 +133,7 @@ def conpaas_commands(commands: Commands) -> None:
 
 
 @hookspec
-def conpaas_pages() -> list[Any]:  # type: ignore[empty-body]
+def conpaas_pages() -> list[Page]:  # type: ignore[empty-body]
     """Return pages beside the derived ones (frontend)."""
 
 

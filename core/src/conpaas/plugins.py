@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -19,9 +19,11 @@ from stevedore import ExtensionManager, NamedExtensionManager
 from stevedore.extension import Extension
 
 from conpaas import hookspecs
+from conpaas.api import USER_API
 from conpaas.clouds.base import Cloud
 from conpaas.errors import NotFoundError, PluginError
 from conpaas.nearest import did_you_mean
+from conpaas.rpc import operations
 from conpaas.service import Service
 
 #: The entry-point group that plugins register in.
@@ -36,6 +38,27 @@ class Broken:
     name: str
     distribution: str
     reason: str
+
+
+def combined(classes: Sequence[type]) -> dict[str, type]:
+    """Return one class for each object of the API by its name: of several, one of all of them.
+
+    Raises:
+        PluginError: Two of them say what the same operation is.
+    """
+    found: dict[str, list[Any]] = {}
+    for cls in classes:
+        found.setdefault(cls.object, []).append(cls)  # type: ignore[attr-defined]
+    return {name: parts[0] if len(parts) == 1 else _one(parts) for name, parts in found.items()}
+
+
+def _one(parts: list[Any]) -> type:
+    names = [name for part in parts for name in operations(part)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise PluginError(f"the operation {parts[0].object} {twice[0]} is declared twice")
+    first = parts[0]
+    # The first one's words describe the whole; its own operations come first.
+    return type(first.__name__, tuple(parts), {"__doc__": first.__doc__})
 
 
 class Plugins:
@@ -112,6 +135,12 @@ class Plugins:
                 self._names.remove(name)
                 self._leave_out(name, _in_words(error))
         return dict(sorted(kinds.items()))
+
+    @functools.cached_property
+    def api(self) -> tuple[type, ...]:
+        """The declarations of all objects that users call, those that plugins add included."""
+        added = [cls for classes in self._manager.hook.conpaas_api() for cls in classes]
+        return tuple(combined([*USER_API, *added]).values())
 
     def service(self, name: str) -> Service:
         """Return a service type.

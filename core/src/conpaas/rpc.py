@@ -80,6 +80,14 @@ class JobReport:
     error: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What a text has grown by, and where to go on: ``after`` is for the next question only."""
+
+    text: str
+    after: str
+
+
 @dataclass
 class Upload:
     """A file on its way in: read ``stream`` once, in pieces."""
@@ -138,6 +146,9 @@ class Operation:
     done: str = ""
     confirm: str = ""
     hidden: bool = False
+    admin: bool = False
+    public: bool = False
+    follow: str = ""
 
     @property
     def upload(self) -> Parameter | None:
@@ -162,6 +173,9 @@ def expose(
     done: str = "",
     confirm: str = "",
     hidden: bool = False,
+    admin: bool = False,
+    public: bool = False,
+    follow: str = "",
 ) -> Callable[[F], F]:
     """Offer a method to callers on other machines.
 
@@ -176,6 +190,11 @@ def expose(
         done: What a client says on success, formatted with the arguments and the result's fields.
         confirm: What will be lost: a client asks before it calls.
         hidden: For servers among themselves: no command, no form.
+        admin: Only administrators may call it.
+        public: Anybody may call it, without logging in.
+        follow: The operation by which a client goes on reading a text that grows.  It takes the
+            same arguments and ``after`` (what the piece before said, or None) and returns a
+            :class:`Piece`.
     """
     marks = {name: value for name, value in locals().items() if name != "marks"}
 

@@ -4,15 +4,20 @@ import json
 
 import pytest
 
-from conpaas.api import USER_API, Applications, ManagerDesk, Services
+from conpaas.api import Applications, ManagerDesk, Services
 from conpaas.certificates import Identity, Role
 from conpaas.director.users import add_user, new_token
 from conpaas.errors import DeniedError, NotFoundError, UnauthenticatedError
+from conpaas.plugins import Plugins
 from conpaas.rpc import operations
 from conpaas.testing.network import NetworkPeers
 
 DIRECTOR = "https://director:5555"
-ALL = [(cls.object, op) for cls in (*USER_API, ManagerDesk) for op in operations(cls).values()]
+ALL = [
+    (cls.object, op)
+    for cls in (*Plugins.installed().api, ManagerDesk)
+    for op in operations(cls).values()
+]
 NAMES = [f"{name}.{operation.name}" for name, operation in ALL]
 
 
@@ -71,7 +76,7 @@ def other(cluster):
 
 OF_APPLICATION = [
     (cls, op)
-    for cls in USER_API
+    for cls in Plugins.installed().api
     for op in operations(cls).values()
     if any(p.name == "application" for p in op.parameters)
 ]

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import argon2
 import pytest
 
-from conpaas.api import USER_API, ManagerDesk, Users
+from conpaas.api import ManagerDesk, Users
 from conpaas.certificates import (
     Authority,
     Identity,
@@ -19,11 +19,12 @@ from conpaas.certificates import (
 )
 from conpaas.director.models import Application, Job, Machine, Service, StateChange, Token
 from conpaas.director.users import new_token
+from conpaas.plugins import Plugins
 from conpaas.rpc import operations
 
 OPERATIONS = [
     (cls.object, operation)
-    for cls in (*USER_API, ManagerDesk)
+    for cls in (*Plugins.installed().api, ManagerDesk)
     for operation in operations(cls).values()
 ]
 #: For each argument a value that means something of the owner's.

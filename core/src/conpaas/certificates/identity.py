@@ -22,6 +22,7 @@ class Role(enum.StrEnum):
     """What a certificate's bearer is."""
 
     DIRECTOR = "director"
+    FRONTEND = "frontend"
     MANAGER = "manager"
     AGENT = "agent"
     USER = "user"

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from conpaas.api import USER_API, Services
+from conpaas.api import Services
 from conpaas.cli.commands import Commands
 from conpaas.cli.describe import command
 from conpaas.cli.shapes import Command, Entry
@@ -32,7 +32,7 @@ def build(plugins: Plugins | None = None) -> tuple[str, dict[str, str], dict[str
     written, refused = _hand_written(plugins)
     broken = {one.name: one.reason for one in plugins.broken} | refused
     objects: dict[str, Entry] = {}
-    for cls in USER_API:
+    for cls in plugins.api:
         name: str = cls.object  # type: ignore[attr-defined]  # each of them has it
         found = {o.name: command(name, o) for o in operations(cls).values() if not o.hidden}
         if cls is Services:

@@ -15,6 +15,7 @@ from conpaas.director.models import Application, Machine, User
 from conpaas.director.objects import ApiObject
 from conpaas.director.services import ServicesObject
 from conpaas.director.users import new_token
+from conpaas.plugins import Plugins, combined
 from conpaas.rpc import JobReport
 from conpaas.schema import from_json
 
@@ -114,17 +115,20 @@ def _version(distribution: str) -> str:
         return "?"
 
 
-#: The objects that the director serves.
-OBJECTS: dict[str, type[Any]] = {
-    cls.object: cls
-    for cls in (
-        ApplicationsObject,
-        ServicesObject,
-        UsersObject,
-        CloudsObject,
-        MachinesObject,
-        PluginsObject,
-        JobsObject,
-        DeskObject,
-    )
-}
+def objects(plugins: Plugins) -> dict[str, type[Any]]:
+    """Return the objects that a director serves by name, those that plugins add included."""
+    added = [cls for classes in plugins.hook.conpaas_director_objects() for cls in classes]
+    return combined([*OBJECTS, *added])
+
+
+#: The objects of core.
+OBJECTS: tuple[type[Any], ...] = (
+    ApplicationsObject,
+    ServicesObject,
+    UsersObject,
+    CloudsObject,
+    MachinesObject,
+    PluginsObject,
+    JobsObject,
+    DeskObject,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from conpaas.manager.config import LimitsSection, WatchSection
 
@@ -43,6 +43,36 @@ class MachinesSection:
 
 
 @dataclass(frozen=True)
+class AccountsSection:
+    """Who may have an account, and how long what they log in with lasts; times in seconds."""
+
+    registration: Annotated[
+        Literal["open", "invitation", "closed"], "Who may register: all, who is invited, nobody"
+    ] = "invitation"
+    session_idle: Annotated[float, "Until a session of the frontend that is not used ends"] = (
+        8 * 3600.0
+    )
+    session_lifetime: Annotated[float, "Until every session ends"] = 7 * 86400.0
+
+
+@dataclass(frozen=True)
+class CreditsSection:
+    """What machines cost: one credit for each started hour."""
+
+    charge: Annotated[bool, "Whether users are charged at all"] = True
+    initial_credit: Annotated[int, "What a user has after registering"] = 50
+    warn_below: Annotated[int, "Credit at which a user is warned"] = 10
+
+
+@dataclass(frozen=True)
+class FrontendSection:
+    """The web pages."""
+
+    enabled: Annotated[bool, "Whether they are served here, beside the API"] = True
+    threads: Annotated[int, "Threads that answer browsers"] = 16
+
+
+@dataclass(frozen=True)
 class DirectorConfig:
     """The whole file; ``clouds`` has a section for each cloud, its keys are its driver's."""
 
@@ -50,6 +80,9 @@ class DirectorConfig:
     machines: MachinesSection = field(default_factory=MachinesSection)
     limits: LimitsSection = field(default_factory=LimitsSection)
     watch: WatchSection = field(default_factory=WatchSection)
+    accounts: AccountsSection = field(default_factory=AccountsSection)
+    credits: CreditsSection = field(default_factory=CreditsSection)
+    frontend: FrontendSection = field(default_factory=FrontendSection)
     clouds: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

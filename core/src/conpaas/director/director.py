@@ -89,7 +89,13 @@ class Director:
         self.clouds = clouds
         self.certificates = Certificates(authority, config, clock)
         self.verifier = Verifier(authority.ca_pem, config.director.name, clock)
-        self.room = MachineRoom(config, clouds, self.certificates)
+        self.room = MachineRoom(
+            config,
+            clouds,
+            self.certificates,
+            wanted=lambda machines: self._hook("machines_wanted", machines),
+            gone=lambda machines: self._hook("machines_gone", machines),
+        )
         self.joining = Joining(self.certificates, config, self._address_of, clock)
         self.ways = ways
         self.clock = clock
@@ -115,8 +121,11 @@ class Director:
         return self._objects[name]
 
     def permit(self, caller: Caller, operation: Operation) -> None:
-        """Raise when a plugin refuses the call."""
-        for refusal in self.plugins.hook.conpaas_permit(user=caller, operation=operation):
+        """Raise when the caller may not call this, or a plugin refuses the call."""
+        if operation.admin and not caller.admin:
+            raise DeniedError(f"only administrators may call {operation.name}")
+        hook = self.plugins.hook.conpaas_permit
+        for refusal in hook(director=self, user=caller, operation=operation):
             raise DeniedError(refusal)
 
     # -- applications and their managers ------------------------------------------------------
@@ -176,6 +185,9 @@ class Director:
         except UnreachableError:
             return False
         return True
+
+    def _hook(self, name: str, machines: list[Machine]) -> None:
+        getattr(self.plugins.hook, f"conpaas_{name}")(director=self, machines=machines)
 
     def _address_of(self, machine: Machine) -> str:
         found = self.room.cloud(machine.cloud).find_machine(machine.name)

@@ -48,6 +48,8 @@ class MachineRoom:
         clouds: By name.
         certificates: Issues and revokes.
         clock, sleep: Of the waiting.
+        wanted: Called with new machines, in the transaction that notes them; it may refuse.
+        gone: Called with machines that are gone, in the transaction that notes it.
     """
 
     def __init__(
@@ -57,10 +59,14 @@ class MachineRoom:
         certificates: Certificates,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        wanted: Callable[[list[Machine]], None] = lambda machines: None,
+        gone: Callable[[list[Machine]], None] = lambda machines: None,
     ) -> None:
         self._config = config
         self._clouds = clouds
         self._certificates = certificates
+        self._wanted = wanted
+        self._gone = gone
         self._clock = clock
         self._sleep = sleep
 
@@ -119,7 +125,9 @@ class MachineRoom:
                     f"-{part}-{row.id}"
                 )
                 row.save(only=[Machine.name])
-            return list(_asked(application, request))
+            machines = list(_asked(application, request))
+            self._wanted(machines)
+            return machines
 
     def boot(self, machines: Sequence[Machine]) -> Job[list[Machine]]:
         """Create machines that shall be and wait until they have joined.
@@ -152,9 +160,11 @@ class MachineRoom:
         failures = []
         for row, error in _each(self._destroy_one, rows):
             if error is None:
-                Machine.update(state=Life.GONE.value, gone=self._clock()).where(
-                    Machine.id == row.id
-                ).execute()
+                with database.atomic():
+                    Machine.update(state=Life.GONE.value, gone=self._clock()).where(
+                        Machine.id == row.id
+                    ).execute()
+                    self._gone([row])
             else:
                 failures.append(f"{row.name}: {error}")
         if failures:

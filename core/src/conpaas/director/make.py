@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from conpaas import config as files
 from conpaas.certificates import Authority, Identity, Role, new_key
 from conpaas.clouds.base import Cloud
-from conpaas.director.api import OBJECTS
+from conpaas.director.api import objects
 from conpaas.director.config import DirectorConfig
 from conpaas.director.database import migrate, open_database
 from conpaas.director.director import Director
@@ -141,7 +141,7 @@ def make_director(config: DirectorConfig, worker: str = "") -> tuple[Director, H
         authority,
         HttpManagerWays(peers),
         queue,
-        OBJECTS,
+        objects(plugins),
         worker,
     )
     queue.run = director.jobs.run

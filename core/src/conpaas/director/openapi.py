@@ -6,7 +6,6 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
-from conpaas.api import USER_API
 from conpaas.director.director import Director
 from conpaas.manager.base import ServiceManager
 from conpaas.rpc import Operation, operations
@@ -69,7 +68,7 @@ def describe(director: Director) -> dict[str, Any]:
 
 
 def _all(director: Director) -> Iterator[tuple[str, str, Operation, bool]]:
-    for cls in USER_API:
+    for cls in director.plugins.api:
         name = cls.object  # type: ignore[attr-defined]
         for operation in operations(cls).values():
             yield name, f"/api/v1/{name}/{operation.name}", operation, False

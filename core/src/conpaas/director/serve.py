@@ -103,6 +103,12 @@ def work(config: DirectorConfig) -> None:
     # At once: after a start of this host its machines are waiting to be booted.
     repeat("sweep", SWEEP_EVERY, lambda: _with_database(director, sweep.round), first=0.0)
     repeat("take-up", SWEEP_EVERY, lambda: _with_database(director, director.jobs.take_up))
+    for periodic in (each for some in director.plugins.hook.conpaas_periodic() for each in some):
+        repeat(
+            periodic.name,
+            periodic.every,
+            lambda do=periodic.do: _with_database(director, lambda: do(director)),  # type: ignore[misc]
+        )
     repeat("renew", RENEW_EVERY, lambda: _renew(config, director, peers))
     _consume(queue, config.director.job_workers)
 

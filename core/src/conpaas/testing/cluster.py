@@ -23,7 +23,7 @@ from conpaas.certificates import Authority, Identity, Role, Verifier, new_key, s
 from conpaas.channel import HttpChannel
 from conpaas.clouds.base import CloudMachine
 from conpaas.clouds.memory import MemoryCloud, MemoryProvider, MemorySettings
-from conpaas.director.api import OBJECTS
+from conpaas.director.api import objects
 from conpaas.director.config import DirectorConfig, DirectorSection, MachinesSection
 from conpaas.director.database import migrate, open_database
 from conpaas.director.director import Director
@@ -231,7 +231,7 @@ class Cluster:
             self.authority,
             HttpManagerWays(NetworkPeers(self.network, self._certificate)),
             self._queue,
-            OBJECTS,
+            objects(self.plugins),
             "cluster",
         )
         self._queue.run = self._in_worker
