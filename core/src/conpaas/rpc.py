@@ -64,8 +64,24 @@ class JobState(enum.StrEnum):
 
 
 @dataclass(frozen=True)
+class JobStep:
+    """What a job told on its way; ``time`` in seconds since 1970, UTC."""
+
+    time: float
+    percent: int
+    message: str
+
+
+#: How many steps of a job are kept: of more, the last one is replaced.
+KEPT_STEPS = 100
+
+
+@dataclass(frozen=True)
 class JobReport:
-    """A job, as those who wait for it see it; times are seconds since 1970, UTC."""
+    """A job, as those who wait for it see it; times are seconds since 1970, UTC.
+
+    ``steps`` are in the report of one job, not in those of a list.
+    """
 
     id: int
     target: str
@@ -78,6 +94,7 @@ class JobReport:
     finished: float | None = None
     result: Any = None
     error: dict[str, Any] | None = None
+    steps: tuple[JobStep, ...] = ()
 
 
 @dataclass(frozen=True)
