@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
 from conpaas.records import Records
@@ -26,36 +26,12 @@ from conpaas.rpc import (
 )
 from conpaas.schema import to_json
 from conpaas.state import State
+from conpaas.target import Target
 
 T = TypeVar("T")
 KEPT = 200  #: how many ended jobs are remembered
 CANCEL_PATIENCE = 30.0  #: seconds that a preempting operation waits for the one it cancels
 logger = logging.getLogger(__name__)
-
-
-class Target(Protocol):
-    """What jobs change, at most one at a time."""
-
-    name: str
-
-    def declared(self, operation: str) -> Operation:
-        """Return the declaration of an operation.
-
-        Raises:
-            NotFoundError: There is none of that name.
-        """
-
-    def make(self, operation: Operation, arguments: dict[str, Any]) -> Any:
-        """Call the operation's method with checked arguments; a job is made, not begun."""
-
-    def permit(self, operation: Operation) -> None:
-        """Raise WrongStateError when the present state does not allow the operation."""
-
-    def begin(self, operation: Operation) -> str | None:
-        """Enter the state that the operation declares; return the one before."""
-
-    def end(self, operation: Operation, before: str | None, state: JobState, reason: str) -> None:
-        """Enter the state that follows from how the job ended."""
 
 
 @dataclass

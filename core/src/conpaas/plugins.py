@@ -19,7 +19,7 @@ from stevedore import ExtensionManager, NamedExtensionManager
 from stevedore.extension import Extension
 
 from conpaas import hookspecs
-from conpaas.api import USER_API
+from conpaas.api import USER_API, ManagerDesk
 from conpaas.clouds.base import Cloud
 from conpaas.errors import NotFoundError, PluginError
 from conpaas.nearest import did_you_mean
@@ -28,6 +28,7 @@ from conpaas.service import Service
 
 #: The entry-point group that plugins register in.
 GROUP = "conpaas.plugins"
+_OBJECTS = {cls.object for cls in (*USER_API, ManagerDesk)}  # type: ignore[attr-defined]  # all do
 logger = logging.getLogger(__name__)
 
 
@@ -205,6 +206,8 @@ class Plugins:
                 )
             if service.name in self._services:
                 raise PluginError(f"the service type {service.name!r} is taken by another plugin")
+            if service.name in _OBJECTS:
+                raise PluginError(f"{service.name!r} is an object of the API: choose another name")
             if not service.roles:
                 raise PluginError(f"the service type {service.name!r} has no roles")
         self._services |= {service.name: service for service in services}
