@@ -71,6 +71,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._names: list[str] = []
         self._services: dict[str, Service] = {}
+        self._declared: list[type] = []
         for name, module in sorted(modules.items()):
             self._add(name, module)
 
@@ -137,11 +138,10 @@ class Plugins:
                 self._leave_out(name, _in_words(error))
         return dict(sorted(kinds.items()))
 
-    @functools.cached_property
+    @property
     def api(self) -> tuple[type, ...]:
         """The declarations of all objects that users call, those that plugins add included."""
-        added = [cls for classes in self._manager.hook.conpaas_api() for cls in classes]
-        return tuple(combined([*USER_API, *added]).values())
+        return tuple(combined([*USER_API, *self._declared]).values())
 
     def service(self, name: str) -> Service:
         """Return a service type.
@@ -165,6 +165,7 @@ class Plugins:
         return sorted(whole + broken)
 
     def _add(self, name: str, module: Any) -> None:
+        declared = self._declared
         try:
             if self._manager.get_plugin(name) is not None:
                 raise PluginError(f"the name {name!r} is taken by another plugin")
@@ -172,10 +173,13 @@ class Plugins:
                 raise PluginError("it is the same module as another plugin")
             self._manager.register(module, name=name)
             self._check(module)
-            self._claim(name, self._answers(module, "conpaas_service", Service))
+            services = self._answers(module, "conpaas_service", Service)
+            self._declare(self._answers(module, "conpaas_api", list))
+            self._claim(name, services)
         except Exception as error:
             if self._manager.get_plugin(name) is module:
                 self._manager.unregister(name=name)
+            self._declared = declared
             self._leave_out(name, _in_words(error))
             return
         self._names.append(name)
@@ -196,6 +200,14 @@ class Plugins:
             if not isinstance(answer, kind):
                 raise PluginError(f"{hook} must return a {kind.__name__}, not {answer!r}")
         return list(answers)
+
+    def _declare(self, answers: list[list[type]]) -> None:
+        declared = [*self._declared, *(cls for classes in answers for cls in classes)]
+        for cls in declared:
+            if not isinstance(getattr(cls, "object", None), str):
+                raise PluginError(f"{cls!r} must say which object of the API it is: object = …")
+        combined([*USER_API, *declared])
+        self._declared = declared
 
     def _claim(self, name: str, services: list[Service]) -> None:
         for service in services:
