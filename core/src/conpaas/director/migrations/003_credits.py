@@ -71,6 +71,7 @@ def migrate(migrator: Migrator, database: pw.Database, *, fake: bool = False) ->
         phase = pw.CharField(max_length=16)
         services = pw.TextField()
         seen = pw.IntegerField()
+        line = pw.IntegerField()
         tries = pw.IntegerField(default=0)
 
         class Meta:

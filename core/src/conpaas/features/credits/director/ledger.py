@@ -73,6 +73,20 @@ class Ledger:
                 detail={"needed": 1, "left": left},
             )
 
+    def topped_up(self, user: int, line: int) -> bool:
+        """Whether an administrator has added credit after a line was written."""
+        later = CreditEntry.select().where(
+            CreditEntry.user == user,
+            CreditEntry.id > line,
+            CreditEntry.kind == Kind.TOP_UP.value,
+            CreditEntry.amount > 0,
+        )
+        return bool(later.exists())
+
+    def last_line(self) -> int:
+        """Return the number of the last line that was written, 0 when there is none."""
+        return int(CreditEntry.select(peewee.fn.MAX(CreditEntry.id)).scalar() or 0)
+
     def due(self, now: float, owner: int | None = None) -> list[Due]:
         """Return the hours of living machines that have begun and are not charged, oldest first.
 

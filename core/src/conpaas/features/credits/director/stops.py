@@ -82,6 +82,7 @@ class Stops:
                 phase=Phase.STOPPING.value,
                 services=json.dumps(list(services.values())),
                 seen=_latest(number),
+                line=self._ledger.last_line(),
             ).execute()
             self._tell(application, "no credit left for the next hour: it is being stopped")
         logger.warning("no credit is left for application %d: it is stopped", number)
@@ -148,8 +149,10 @@ class Stops:
         if taken_over or row.application.state != State.STOPPED:
             self._leave(row)
             return
-        left = self._ledger.left(row.application.user_id)
-        if left is None or left >= self.needed(row):
+        owner = row.application.user_id
+        left = self._ledger.left(owner)
+        added = left is not None and self._ledger.topped_up(owner, row.line)
+        if left is None or (added and left >= self.needed(row)):
             self._change(
                 row, "there is credit again: it is being started", phase=Phase.STARTING.value
             )

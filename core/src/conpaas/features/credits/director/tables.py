@@ -75,7 +75,8 @@ class CreditStop(Model):
 
     ``services`` is JSON: the number and the cloud of those that ran and are to be started.
     ``seen`` is the last job on the application that its user has nothing to do with, or that
-    came before: a later one that is not ours means that the user has taken over.
+    came before: a later one that is not ours means that the user has taken over.  ``line`` is the
+    ledger's last one then: what was left could not keep it going, so it waits for a later top-up.
     """
 
     application = peewee.ForeignKeyField(Application, primary_key=True, on_delete="CASCADE")
@@ -83,6 +84,7 @@ class CreditStop(Model):
     phase = peewee.CharField(max_length=16)
     services = peewee.TextField()
     seen = peewee.IntegerField()
+    line = peewee.IntegerField()
     tries = peewee.IntegerField(default=0)
 
     class Meta:
