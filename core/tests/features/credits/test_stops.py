@@ -3,7 +3,7 @@
 import pytest
 
 from conpaas.api import Applications, Services
-from conpaas.director.models import Application, Job, Machine, StateChange
+from conpaas.director.models import Application, Job, Machine, StateChange, User
 from conpaas.errors import CloudError, NoCreditError
 from conpaas.features.credits.director.notices import notices
 from conpaas.features.credits.director.stops import Stops
@@ -35,7 +35,7 @@ def settle(cluster, charge, idle):
 
     def settle():
         before = None
-        while before != (before := (phases(), Job.select().count())):
+        while before != (before := (phases(), jobs_seen(), Job.select().count())):
             charge()
             idle()
             for machine in list(cluster.machines.values()):
@@ -53,6 +53,10 @@ def settle(cluster, charge, idle):
 
 def phases():
     return [(row.application_id, row.phase) for row in CreditStop.select()]
+
+
+def jobs_seen():
+    return [row.seen for row in CreditStop.select()]
 
 
 def state(aid):
@@ -234,6 +238,17 @@ def test_a_start_that_goes_on_failing_is_given_up_and_costs_nothing(
     assert reasons(running)[-1].startswith("it could not be started again: ")
     assert "no host found" in reasons(running)[-1]
     assert ledger.left(1) == left
+
+
+def test_one_whose_user_is_disabled_waits_until_he_is_not(cluster, running, top_up, settle):
+    stop_for_lack(cluster, settle)
+    User.update(disabled=True).execute()
+    top_up(10)
+    settle()
+    assert (state(running), phases()) == (State.STOPPED, [(running, "stopped")])
+    User.update(disabled=False).execute()
+    settle()
+    assert state(running) == State.RUNNING
 
 
 # -- the user has taken over -----------------------------------------------------------------

@@ -27,8 +27,8 @@ def notices(director: Director, user: int) -> list[str]:
             needed = in_words(Stops(director).needed(row), "credit")
             told.append(
                 f"Application '{name}' was stopped, as no credit was left. Its code, settings and "
-                f"volumes are kept; it starts again by itself when credit is added and you have at "
-                f"least {needed}."
+                "volumes are kept; it starts again by itself when credit is added and you have "
+                f"at least {needed}."
             )
     return told
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import peewee
 
+from conpaas.director.times import in_words
 from conpaas.features.credits.api import CreditEntry as Line
 from conpaas.features.credits.api import CreditUse
 from conpaas.features.credits.director.tables import CreditEntry, Kind
@@ -38,7 +39,7 @@ def history(user: int, before: int | None, count: int) -> tuple[Line, ...]:
         lines.append(
             Line(
                 id=row.id,
-                time=dt.datetime.fromtimestamp(row.time, dt.UTC).isoformat(timespec="seconds"),
+                time=in_words(row.time),
                 kind=row.kind,
                 amount=row.amount,
                 balance=int(balance),

@@ -150,6 +150,8 @@ class Stops:
             self._leave(row)
             return
         owner = row.application.user_id
+        if row.application.user.disabled:
+            return
         left = self._ledger.left(owner)
         added = left is not None and self._ledger.topped_up(owner, row.line)
         if left is None or (added and left >= self.needed(row)):
