@@ -246,11 +246,19 @@ class VolumeRoom:
 
     def _attach_one(self, row: Volume, machine: Machine) -> str:
         cloud = self._cloud(row)
+        there = machine.cloud_id
+        if there is None:
+            # It has joined, but the worker died that was to note what the cloud calls it.
+            known = cloud.find_machine(machine.name)
+            if known is None:
+                raise CloudError(f"the cloud {cloud.name} has no machine {machine.name}")
+            there = known.id
         try:
-            return cloud.attach_volume(str(row.cloud_id), str(machine.cloud_id))
+            return cloud.attach_volume(str(row.cloud_id), there)
         except CloudError:
+            # The answer alone may have got lost.
             found = self._find(row)
-            if found is None or found.machine != machine.cloud_id or not found.device:
+            if found is None or found.machine != there or not found.device:
                 raise
             return found.device
 
