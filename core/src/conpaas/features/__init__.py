@@ -8,5 +8,6 @@ from types import ModuleType
 def modules() -> dict[str, ModuleType]:
     """Return the features by name."""
     from conpaas.features import local_cloud, memory_cloud
+    from conpaas.features.git import plugin as git
 
-    return {"local-cloud": local_cloud, "memory-cloud": memory_cloud}
+    return {"git": git, "local-cloud": local_cloud, "memory-cloud": memory_cloud}
