@@ -163,8 +163,13 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
         """Return the newest version that was pushed, None when there is none."""
         return next((version for version in self._codes.all() if version.tree), None)
 
+    def version_of_push(self, commit: str, tree: str) -> CodeVersion | None:
+        """Return the version that a directory of a commit has become, None when it has not."""
+        wanted = self._codes.id_of_push(commit, tree)
+        return next((version for version in self._codes.all() if version.id == wanted), None)
+
     def take_push(self, archive: IO[bytes], commit: str, tree: str, subject: str) -> CodeVersion:
-        """Keep a new version that was pushed; the one that it has become already, if it has.
+        """Keep a new version that was pushed.
 
         Args:
             archive: A tar.gz of the service's directory.

@@ -176,6 +176,9 @@ class Pushes:
         if present is not None and present.tree == entry.object:
             yield f"ConPaaS: {name}: unchanged since {present.id}."
             return
+        if known := manager.version_of_push(commit, entry.object):
+            yield f"ConPaaS: {name}: code version {known.id} is there already."
+            return
         for inner in self._repository.entries(
             entry.object, self._place.limits.members, recursive=True
         ):
