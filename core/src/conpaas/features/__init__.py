@@ -8,6 +8,7 @@ from types import ModuleType
 #: Where they are.  By name, as plugins are found: what a feature stands on stands on plugins.
 FEATURES = {
     "credits": "conpaas.features.credits",
+    "git": "conpaas.features.git.plugin",
     "local-cloud": "conpaas.features.local_cloud",
     "memory-cloud": "conpaas.features.memory_cloud",
 }
