@@ -94,6 +94,12 @@ class TooLargeError(ConPaaSError):
     code, status = "too-large", 413
 
 
+class TooManyError(ConPaaSError):
+    """It was tried too often: wait for as long as the message says, then try again."""
+
+    code, status = "too-many", 429
+
+
 class CloudError(ConPaaSError):
     """The cloud refused or failed: its own words are in the message."""
 

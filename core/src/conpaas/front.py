@@ -26,6 +26,8 @@ from conpaas.errors import (
 
 CERTIFICATE_HEADER = "X-Client-Certificate"
 ADDRESS_HEADER = "X-Real-IP"
+#: What the frontend tells the director: the address of the browser that it calls for.
+CLIENT_HEADER = "X-Conpaas-Client"
 
 
 class ClientCertificates(enum.StrEnum):

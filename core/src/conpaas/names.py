@@ -52,7 +52,30 @@ def _user_complaint(name: str) -> str | None:
     return None
 
 
+def is_username(name: str) -> bool:
+    """Whether a user may have that name."""
+    return _user_complaint(name) is None
+
+
 #: The name that a user logs in with.
 Username = Annotated[
     str, Check(_user_complaint, "1 to 32 of a-z 0-9 . _ -, beginning with a letter")
+]
+
+
+def _email_complaint(text: str) -> str | None:
+    if re.fullmatch(r"[^\s@<>()\[\],;:\\\"]{1,64}@[^\W_]([\w.-]{0,200}[^\W_])?", text):
+        return None
+    return "must be an e-mail address, such as name@example.org"
+
+
+#: An e-mail address.
+EmailAddress = Annotated[str, Check(_email_complaint, "looks like name@example.org")]
+#: An e-mail address, or nothing.
+NoOrEmailAddress = Annotated[
+    str,
+    Check(
+        lambda text: _email_complaint(text) if text else None,
+        "looks like name@example.org, or is empty",
+    ),
 ]

@@ -35,12 +35,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Option:
-    """How the command line spells a parameter: a short option, a placeholder, no echo."""
+    """How the command line spells a parameter: a short option, a placeholder, no echo.
+
+    A ``secret`` is typed twice, unless it is one that is ``known`` already.
+    """
 
     short: str | None = None
     metavar: str | None = None
     secret: bool = False
     positional: bool | None = None
+    known: bool = False
 
 
 @dataclass(frozen=True)

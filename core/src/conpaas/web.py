@@ -164,6 +164,8 @@ def _known_error(req: Request, resp: Response, error: ConPaaSError, params: Any)
     if type(error) is ConPaaSError:
         logger.error("%s %s: %s", req.method, req.path, error)
     resp.status = error.status
+    if isinstance(error.detail, dict) and "retry_after" in error.detail:
+        resp.set_header("Retry-After", str(error.detail["retry_after"]))
     resp.media = {"error": error.to_json()}
 
 

@@ -9,17 +9,23 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from conpaas.api.applications import ServiceInfo
-from conpaas.names import Username
+from conpaas.names import EmailAddress, NoOrEmailAddress, Username
 from conpaas.rpc import Job, Upload, expose
-from conpaas.schema import Option
+from conpaas.schema import Check, Option
 
 UserRef = Annotated[str | int, "Name or id of a user", Option(metavar="username_or_id")]
 SomeUser = Annotated[
     str | int | None, "Name or id of a user (administrators); default: you", Option(short="-u")
 ]
-Text = Annotated[str, msgspec.Meta(max_length=200)]
-Email = Annotated[str, "E-mail address", msgspec.Meta(max_length=254)]
-Password = Annotated[str, "Password, at least 8 characters", Option(secret=True)]
+Text = Annotated[
+    str,
+    msgspec.Meta(max_length=200),
+    Check(lambda text: None if text.isprintable() else "must be printable", "printable"),
+]
+Email = Annotated[EmailAddress, "E-mail address", msgspec.Meta(max_length=254)]
+NoOrEmail = Annotated[NoOrEmailAddress, "E-mail address", msgspec.Meta(max_length=254)]
+#: Never among the words of a command, where others on the machine could see it: it is asked for.
+Password = Annotated[str, "Password, at least 8 characters", Option(secret=True, positional=False)]
 Days = Annotated[int, "Days until it expires", msgspec.Meta(ge=1, le=3650)]
 #: What a token may do: ``read`` only what changes nothing, ``all`` everything its user may.
 TokenScope = Literal["all", "read"]
@@ -191,7 +197,7 @@ class Users(abc.ABC):
     @expose(done="User '{username}' changed.")
     def set_config(
         self,
-        email: Annotated[Email | None, "E-mail address"] = None,
+        email: Annotated[NoOrEmail | None, "E-mail address"] = None,
         fname: Annotated[Text | None, "First name"] = None,
         lname: Annotated[Text | None, "Last name"] = None,
         affiliation: Annotated[Text | None, "Where you belong"] = None,
@@ -200,15 +206,20 @@ class Users(abc.ABC):
         """Change an account; what is not given stays."""
 
     @abc.abstractmethod
-    @expose(done="Password changed; every other session and token has ended.")
+    @expose(
+        done="Password changed; every other session and token of yours and all your certificates "
+        "have ended."
+    )
     def passwd(
         self,
         current_password: Annotated[
-            str, "The present password", Option(secret=True, positional=False)
+            str,
+            "The present password",
+            Option(secret=True, positional=False, known=True),
         ],
-        new_password: Annotated[Password, Option(secret=True, positional=False)],
+        new_password: Password,
     ) -> None:
-        """Change your password; your other sessions, tokens and certificates end."""
+        """Change your password; your other sessions and tokens and your certificates end."""
 
     @abc.abstractmethod
     @expose(
@@ -277,8 +288,8 @@ class Users(abc.ABC):
     def create(
         self,
         username: Annotated[Username, "What to call the user"],
-        email: Annotated[Email, Option(positional=False)] = "",
-        password: Annotated[Password, Option(positional=False, secret=True)] = "",
+        password: Password,
+        email: NoOrEmail = "",
         fname: Annotated[Text, "First name"] = "",
         lname: Annotated[Text, "Last name"] = "",
         affiliation: Annotated[Text, "Where the user belongs"] = "",
@@ -294,7 +305,7 @@ class Users(abc.ABC):
     def reset_password(
         self,
         user: UserRef,
-        new_password: Annotated[Password, Option(positional=False, secret=True)],
+        new_password: Password,
     ) -> UserInfo:
         """Give a user another password; all sessions, tokens and certificates of his end."""
 
@@ -327,7 +338,7 @@ class Users(abc.ABC):
     @expose(admin=True)
     def create_invitation(
         self,
-        email: Annotated[Email, "For whom; anybody when not given"] = "",
+        email: Annotated[NoOrEmail, "For whom; anybody when not given"] = "",
         days: Days = 14,
     ) -> Secret:
         """Invite somebody to register; the code is shown this once."""
@@ -354,9 +365,9 @@ class Audit(abc.ABC):
     @expose(reads=True)
     def list(
         self,
-        user: Annotated[str | None, "Only calls of this user", Option(short="-u")] = None,
-        action: Annotated[str | None, "Only this operation: 'application start', 'start'"] = None,
-        target: Annotated[str | None, "Only what was done to this: 'application 1'"] = None,
+        user: Annotated[Text | None, "Only calls of this user", Option(short="-u")] = None,
+        action: Annotated[Text | None, "Only this operation: 'application start', 'start'"] = None,
+        target: Annotated[Text | None, "Only what was done to this: 'application 1'"] = None,
         outcome: Annotated[Literal["ok", "failed"] | None, "Only those that ended so"] = None,
         since: Annotated[str | None, "Only from this time on, ISO 8601"] = None,
         before: Annotated[int | None, "Only those before this number: the next page"] = None,

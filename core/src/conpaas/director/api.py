@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import importlib.metadata
 from typing import Any
 
 from conpaas import api
-from conpaas.api import CloudInfo, MachineInfo, PluginInfo, Secret, Signed, UserInfo
+from conpaas.api import AuditInfo, CloudInfo, MachineInfo, PluginInfo
+from conpaas.director.accounts import UsersObject
 from conpaas.director.applications import ApplicationsObject
 from conpaas.director.desk import DeskObject
 from conpaas.director.machines import Life, machine_info
-from conpaas.director.models import Application, Machine, User
+from conpaas.director.models import Application, Machine
 from conpaas.director.objects import ApiObject
 from conpaas.director.services import ServicesObject
-from conpaas.director.users import new_token
+from conpaas.director.times import from_words
 from conpaas.plugins import Plugins, combined
 from conpaas.rpc import JobReport
 from conpaas.schema import from_json
-
-
-class UsersObject(ApiObject, api.Users):
-    """``user``."""
-
-    def get_config(self) -> UserInfo:
-        """Show the caller's account."""
-        row = User.get_by_id(self.caller.user)
-        created = dt.datetime.fromtimestamp(row.created, dt.UTC).isoformat(timespec="seconds")
-        return UserInfo(row.id, row.username, row.email, row.admin, created)
-
-    def create_token(self, name: str = "cps-tools") -> Secret:
-        """Make an API token."""
-        return Secret(name, new_token(self.caller.user, name))
-
-    def sign_certificate(self, csr: str) -> Signed:
-        """Issue a certificate for the caller's key."""
-        certificates = self.director.certificates
-        pem = certificates.for_user(User.get_by_id(self.caller.user), csr)
-        return Signed(pem, certificates.authority.ca_pem)
 
 
 class CloudsObject(ApiObject, api.Clouds):
@@ -108,6 +88,32 @@ class JobsObject(ApiObject, api.Jobs):
         return report
 
 
+class AuditObject(ApiObject, api.Audit):
+    """``audit``."""
+
+    def list(
+        self,
+        user: str | None = None,
+        action: str | None = None,
+        target: str | None = None,
+        outcome: str | None = None,
+        since: str | None = None,
+        before: int | None = None,
+        count: int = 100,
+    ) -> tuple[AuditInfo, ...]:
+        """List changing calls, newest first."""
+        return self.director.audit.rows(
+            None if self.caller.admin else self.caller.user,
+            user=user,
+            action=action,
+            target=target,
+            outcome=outcome,
+            since=None if since is None else from_words(since, "since"),
+            before=before,
+            count=count,
+        )
+
+
 def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
@@ -130,5 +136,6 @@ OBJECTS: tuple[type[Any], ...] = (
     MachinesObject,
     PluginsObject,
     JobsObject,
+    AuditObject,
     DeskObject,
 )

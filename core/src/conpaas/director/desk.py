@@ -7,7 +7,9 @@ from typing import Any
 
 from conpaas import api
 from conpaas.api import MachineInfo, ServiceInfo
+from conpaas.director import keys
 from conpaas.director.jobs import Scope
+from conpaas.director.leaving import is_shut_out
 from conpaas.director.machines import Life, machine_info
 from conpaas.director.models import Application, Machine, Service, database
 from conpaas.director.objects import ApiObject
@@ -34,6 +36,8 @@ class DeskObject(ApiObject, api.ManagerDesk):
     ) -> Job[tuple[MachineInfo, ...]]:
         """Create machines for a service and wait until each has joined."""
         application = self.application
+        if is_shut_out(application.user_id):
+            raise DeniedError("the application's owner is disabled: he gets no machines")
         found = Service.get_or_none(Service.application == application, Service.number == service)
         if found is None:
             raise NotFoundError(f"application {application.id} has no service {service}")
@@ -120,6 +124,11 @@ class DeskObject(ApiObject, api.ManagerDesk):
     def delete_blob(self, digest: str) -> None:
         """Forget a file."""
         self.director.files(self.application.id).delete(digest)
+
+    def list_keys(self) -> tuple[str, ...]:
+        """Return the SSH keys of the application's owner; none of one who is disabled."""
+        owner = self.application.user_id
+        return () if is_shut_out(owner) else tuple(row.line for row in keys.of_user(owner))
 
     # -- jobs: several may run at once, and the application's state is not theirs ----------------
 

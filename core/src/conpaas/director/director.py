@@ -11,6 +11,7 @@ import peewee
 
 from conpaas.certificates import Authority, Verifier
 from conpaas.clouds.base import Cloud
+from conpaas.director.audit import AuditBook
 from conpaas.director.certificates import Certificates
 from conpaas.director.config import DirectorConfig
 from conpaas.director.files import ApplicationFiles
@@ -28,7 +29,7 @@ from conpaas.errors import (
 )
 from conpaas.manager.application import ApplicationManager
 from conpaas.plugins import Plugins
-from conpaas.rpc import Channel, Operation, find_operation, stub
+from conpaas.rpc import Channel, Operation, find_operation, operations, stub
 from conpaas.state import State
 from conpaas.transport import Answer
 from conpaas.transport.peers import Body
@@ -99,7 +100,10 @@ class Director:
         self.joining = Joining(self.certificates, config, self._address_of, clock)
         self.ways = ways
         self.clock = clock
-        self.jobs = DirectorJobs(queue, self.object, self.declared, worker)
+        self.audit = AuditBook(clock)
+        self.jobs = DirectorJobs(
+            queue, self.object, self.declared, worker, ended=self.audit.job_ended
+        )
 
     # -- objects of the API -------------------------------------------------------------------
 
@@ -115,6 +119,11 @@ class Director:
         """Return the declaration of an object's operation."""
         return find_operation(self._class(name), operation)
 
+    def is_public(self, name: str, operation: str) -> bool:
+        """Whether anybody may call an operation; none that there is not."""
+        found = operations(self._objects[name]).get(operation) if name in self._objects else None
+        return found is not None and found.public
+
     def _class(self, name: str) -> type[Any]:
         if name not in self._objects:
             raise NotFoundError(f"there is no object {name[:60]!r}")
@@ -122,6 +131,13 @@ class Director:
 
     def permit(self, caller: Caller, operation: Operation) -> None:
         """Raise when the caller may not call this, or a plugin refuses the call."""
+        if operation.public:
+            return
+        if caller.scope == "read" and not operation.reads:
+            raise DeniedError(
+                "this token may only read: make one that may change things "
+                "(cps-user create_token --scope all)"
+            )
         if operation.admin and not caller.admin:
             raise DeniedError(f"only administrators may call {operation.name}")
         hook = self.plugins.hook.conpaas_permit
@@ -196,6 +212,5 @@ class Director:
         return found.address
 
     def refresh_revoked(self) -> None:
-        """Take note of the certificates that were revoked since."""
-        with self.database.connection_context():
-            self.verifier.revoked = self.certificates.revoked()
+        """Take note of the certificates that were revoked since, in this process."""
+        self.verifier.revoked = self.certificates.revoked()

@@ -86,6 +86,7 @@ class DirectorJobs:
         subject: Makes the object of a name for a caller.
         declared: Returns an object's operation by name.
         worker: Name of this process, unique among all.
+        ended: Called with a job's number, state and error, in the transaction that ends it.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class DirectorJobs:
         subject: Callable[[str, Caller], Any],
         declared: Callable[[str, str], Operation],
         worker: str = "",
+        ended: Callable[[int, JobState, ConPaaSError | None], None] = lambda *job: None,
     ) -> None:
         self._queue = queue
+        self._ended = ended
         self._subject = subject
         self._declared = declared
         self.worker = worker or secrets.token_hex(6)
@@ -103,16 +106,28 @@ class DirectorJobs:
     # -- in a request -------------------------------------------------------------------------
 
     def submit(
-        self, object_name: str, operation: Operation, arguments: dict[str, Any], caller: Caller
+        self,
+        object_name: str,
+        operation: Operation,
+        arguments: dict[str, Any],
+        caller: Caller,
+        recorded: Callable[[int], None] = lambda number: None,
     ) -> int:
         """Check a job, record it, hand it to a worker and return its number.
+
+        Args:
+            object_name: Whose operation it is.
+            operation: The declaration.
+            arguments: Of the call.
+            caller: Who is calling.
+            recorded: Called with the number in the transaction that records the job.
 
         Raises:
             BusyError: Another job is changing the same thing.
         """
         subject = self._subject(object_name, caller)
         scope = subject.scope(operation, arguments)
-        if (present := _active(scope.target)) is not None:
+        if (present := self.active(scope.target)) is not None:
             if scope.same:
                 return int(present.id)
             self._make_way(present, operation)
@@ -140,8 +155,9 @@ class DirectorJobs:
                     before=subject.begin(operation, scope),
                     message=first.message if first else "",
                 )
+                recorded(int(record.id))
         except peewee.IntegrityError:
-            present = _active(scope.target)
+            present = self.active(scope.target)
             if scope.same and present is not None:
                 return int(present.id)
             raise BusyError(f"another job has just begun on {scope.target}: wait for it") from None
@@ -158,10 +174,15 @@ class DirectorJobs:
             raise busy
         Job.update(cancel=True).where(Job.id == present.id).execute()
         until = time.monotonic() + CANCEL_PATIENCE
-        while _active(present.target) is not None:
+        while self.active(present.target) is not None:
             if time.monotonic() > until:
                 raise busy
             time.sleep(0.05)
+
+    def active(self, target: str) -> Job | None:
+        """Return the job that is changing something, None when there is none."""
+        found: Job | None = Job.get_or_none(Job.active == target)
+        return found
 
     def report(self, number: int, caller: Caller) -> JobReport:
         """Return a job's present report.
@@ -244,6 +265,7 @@ class DirectorJobs:
                 .execute()
             )
             if still_ours:
+                self._ended(job.id, state, error)
                 subject.end(operation, scope, job.before, state, str(error or ""))
 
     def _steps(
@@ -319,11 +341,6 @@ class _Taken(Exception):  # noqa: N818 - a signal of this file
 
 def _caller(job: Job) -> Caller:
     return Caller(**json.loads(job.caller))
-
-
-def _active(target: str) -> Job | None:
-    found: Job | None = Job.get_or_none(Job.active == target)
-    return found
 
 
 def _may_see(job: Job, caller: Caller) -> bool:

@@ -13,6 +13,7 @@ from conpaas.director import check, make, serve, users
 from conpaas.director.config import DEFAULT_PATH, DirectorConfig
 from conpaas.director.database import open_database
 from conpaas.errors import ConPaaSError, InvalidError
+from conpaas.plugins import Plugins
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,9 +70,17 @@ def _check(config: DirectorConfig, arguments: argparse.Namespace) -> int:
 
 
 def _adduser(config: DirectorConfig, arguments: argparse.Namespace) -> int:
+    plugins = Plugins.installed(config.director.plugins or None)
+    profile = users.Profile(
+        arguments.username,
+        arguments.email,
+        arguments.fname,
+        arguments.lname,
+        arguments.affiliation,
+    )
     with open_database(config.director.database_url, config.data).connection_context():
         users.add_user(
-            arguments.username, _password(), email=arguments.email, admin=arguments.admin
+            config, plugins, profile, _password(), admin=arguments.admin, credit=arguments.credit
         )
     print(f"User '{arguments.username}' created successfully.")
     return 0
@@ -80,7 +89,10 @@ def _adduser(config: DirectorConfig, arguments: argparse.Namespace) -> int:
 def _passwd(config: DirectorConfig, arguments: argparse.Namespace) -> int:
     with open_database(config.director.database_url, config.data).connection_context():
         users.set_password(arguments.username, _password())
-    print(f"Password of user '{arguments.username}' changed; all tokens have ended.")
+    print(
+        f"Password of user '{arguments.username}' changed; all sessions, tokens and "
+        "certificates have ended."
+    )
     return 0
 
 
@@ -104,6 +116,12 @@ def _password() -> str:
     if getpass.getpass("Retype password: ") != first:
         raise InvalidError("the passwords do not match")
     return first
+
+
+def _credit(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of credits")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,6 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     adduser.add_argument("username")
     adduser.add_argument("--email", default="")
+    for name, text in (
+        ("fname", "first name"),
+        ("lname", "last name"),
+        ("affiliation", "where the user belongs"),
+    ):
+        adduser.add_argument(f"--{name}", default="", help=text)
+    adduser.add_argument("--credit", type=_credit, help="to begin with; default: as for everybody")
     adduser.add_argument("--admin", action="store_true", help="may see and do everything")
     adduser.set_defaults(run=_adduser)
     passwd = commands.add_parser("passwd", help="change a user's password")

@@ -21,13 +21,21 @@ class Model(peewee.Model):
 
 
 class User(Model):
-    """Somebody who may log in; ``password`` is an argon2 hash."""
+    """Somebody who may log in; ``password`` is an argon2 hash.
+
+    ``email_key`` is the e-mail address as it is compared; two users have never the same.
+    """
 
     id = peewee.AutoField()
     username = peewee.CharField(max_length=64, unique=True)
+    fname = peewee.CharField(default="")
+    lname = peewee.CharField(default="")
     email = peewee.CharField(default="")
+    email_key = peewee.CharField(null=True, unique=True)
+    affiliation = peewee.CharField(default="")
     password = peewee.CharField()
     admin = peewee.BooleanField(default=False)
+    disabled = peewee.BooleanField(default=False)
     created = peewee.DoubleField(default=time.time)
 
     class Meta:
@@ -37,18 +45,115 @@ class User(Model):
 
 
 class Token(Model):
-    """An API token; only its SHA-256 is kept."""
+    """An API token or a session of the frontend (``kind``); only its SHA-256 is kept.
+
+    ``address`` is where it was last used from.
+    """
 
     id = peewee.AutoField()
     user = peewee.ForeignKeyField(User, backref="tokens", on_delete="CASCADE")
     name = peewee.CharField()
     digest = peewee.CharField(max_length=64, unique=True)
+    kind = peewee.CharField(max_length=16, default="token")
+    scope = peewee.CharField(max_length=16, default="all")
     created = peewee.DoubleField(default=time.time)
+    expires = peewee.DoubleField(null=True)
+    last_used = peewee.DoubleField(null=True)
+    address = peewee.CharField(max_length=64, default="")
 
     class Meta:
         """Its name in the database."""
 
         table_name = "token"
+
+
+class SshKey(Model):
+    """A public key; ``line`` is its type and its content, without options and comment."""
+
+    id = peewee.AutoField()
+    user = peewee.ForeignKeyField(User, backref="keys", on_delete="CASCADE")
+    name = peewee.CharField()
+    type = peewee.CharField(max_length=64)
+    fingerprint = peewee.CharField(max_length=64)
+    line = peewee.TextField()
+    created = peewee.DoubleField()
+
+    class Meta:
+        """Its name in the database; a user has a key once."""
+
+        table_name = "ssh_key"
+        indexes = ((("user", "fingerprint"), True),)
+
+
+class Invitation(Model):
+    """An invitation to register; only the SHA-256 of its code is kept."""
+
+    id = peewee.AutoField()
+    digest = peewee.CharField(max_length=64, unique=True)
+    email = peewee.CharField(default="")
+    username = peewee.CharField(max_length=64, default="")
+    created = peewee.DoubleField()
+    expires = peewee.DoubleField()
+    used = peewee.DoubleField(null=True)
+    revoked = peewee.DoubleField(null=True)
+
+    class Meta:
+        """Its name in the database."""
+
+        table_name = "invitation"
+
+
+class Attempt(Model):
+    """How often something was tried: ``name`` says what, for whom and from where.
+
+    From ``forgotten`` on it is as if it had never been.
+    """
+
+    name = peewee.CharField(max_length=200, primary_key=True)
+    count = peewee.IntegerField()
+    last = peewee.DoubleField()
+    forgotten = peewee.DoubleField(index=True)
+
+    class Meta:
+        """Its name in the database."""
+
+        table_name = "attempt"
+
+
+class AuditRow(Model):
+    """A changing call; ``owner`` is the user whose application it was about.
+
+    ``job`` is the director's job that the call began, ``manager_job`` that of the application's
+    manager.
+    """
+
+    id = peewee.AutoField()
+    time = peewee.DoubleField()
+    user = peewee.IntegerField(null=True)
+    username = peewee.CharField(default="")
+    owner = peewee.IntegerField(null=True)
+    address = peewee.CharField(max_length=64, default="")
+    object = peewee.CharField(max_length=64)
+    operation = peewee.CharField(max_length=64)
+    target = peewee.CharField(default="")
+    application = peewee.IntegerField(null=True)
+    job = peewee.IntegerField(null=True, index=True)
+    manager_job = peewee.IntegerField(null=True)
+    outcome = peewee.CharField(max_length=64, default="unknown")
+    detail = peewee.TextField(default="")
+
+    class Meta:
+        """Its name in the database; what lists are asked for by."""
+
+        table_name = "audit"
+        indexes = (
+            (("user", "id"), False),
+            (("owner", "id"), False),
+            (("username", "id"), False),
+            (("operation", "id"), False),
+            (("target", "id"), False),
+            (("application", "manager_job"), False),
+        )
 
 
 class Application(Model):
@@ -186,6 +291,10 @@ class StateChange(Model):
 MODELS: tuple[type[Any], ...] = (
     User,
     Token,
+    SshKey,
+    Invitation,
+    Attempt,
+    AuditRow,
     Application,
     Service,
     Machine,

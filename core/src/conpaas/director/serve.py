@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import socket as sockets
@@ -82,8 +83,9 @@ def _serve(config: DirectorConfig, name: str, workers: int) -> None:
 
     def started(app: object) -> None:
         director = directors[-1]
-        director.refresh_revoked()
-        repeat("revoked", REVOKED_EVERY, director.refresh_revoked)
+        look = functools.partial(_with_database, director, director.refresh_revoked)
+        look()
+        repeat("revoked", REVOKED_EVERY, look)
 
     serve(
         build,  # type: ignore[arg-type]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
+from conpaas.director import targets
+from conpaas.director.authentication import Authentication
 from conpaas.director.director import Director
 from conpaas.director.forward import ApplicationJobs, ServiceOperations
+from conpaas.director.objects import ApiObject
 from conpaas.director.openapi import OpenApi, Reference
-from conpaas.director.users import Authentication
 from conpaas.errors import DeniedError, InvalidError, UnauthenticatedError
 from conpaas.gate import verified
 from conpaas.web import (
@@ -26,7 +28,7 @@ from conpaas.web import (
 
 def make_app(director: Director) -> App:
     """Return the application that serves a director."""
-    authentication = Authentication(director.verifier)
+    authentication = Authentication(director)
     app = new_app([_Connection(director)])
     app.add_route("/api/v1/version", _Version())
     app.add_route("/api/v1/ca", _Ca(director))
@@ -72,18 +74,26 @@ class _Operations:
 
     def on_post(self, req: Request, resp: Response, name: str, operation: str) -> None:
         """Carry out an operation, or begin its job."""
-        caller = self._authentication.caller(req)
-        if caller.is_manager != (name == "manager"):
-            raise DeniedError(f"{caller.username} may not call {name} this way")
-        declared = self._director.declared(name, operation)
-        self._director.permit(caller, declared)
-        arguments = read_arguments(req, declared)
-        if declared.is_job:
-            number = self._director.jobs.submit(name, declared, arguments, caller)
-            send_job(resp, number, f"/api/v1/jobs/{number}")
+        director = self._director
+        if director.is_public(name, operation):
+            caller = self._authentication.anybody(req)
         else:
-            subject = self._director.object(name, caller)
-            send_result(resp, getattr(subject, operation)(**arguments))
+            caller = self._authentication.caller(req, f"{name} {operation}")
+        declared = director.declared(name, operation)
+        with targets.entry(director, caller, name, declared) as entry:
+            if not declared.public and caller.is_manager != (name == "manager"):
+                raise DeniedError(f"{caller.username} may not call {name} this way")
+            director.permit(caller, declared)
+            arguments = read_arguments(req, declared)
+            if not declared.reads:
+                entry.about(targets.of_call(ApiObject(director, caller), name, arguments))
+            if declared.is_job:
+                number = director.jobs.submit(name, declared, arguments, caller, entry.job)
+                send_job(resp, number, f"/api/v1/jobs/{number}")
+                return
+            result = getattr(director.object(name, caller), operation)(**arguments)
+            entry.made(targets.made(result))
+        send_result(resp, result)
 
 
 class _Jobs:
@@ -93,7 +103,8 @@ class _Jobs:
 
     def on_get(self, req: Request, resp: Response, number: int) -> None:
         """Answer with a job's report."""
-        caller = self._authentication.caller(req)
+        # Who deletes himself is shut out first, and sees how far it is.
+        caller = self._authentication.caller(req, disabled_too=True)
         send_result(resp, self._director.jobs.report(number, caller))
 
 

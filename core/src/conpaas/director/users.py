@@ -1,41 +1,49 @@
-"""Users: passwords, tokens, and who is calling."""
+"""Users: how they come into being, their passwords, and who is calling."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import peewee
 
-from conpaas.certificates import Identity, Role, Verifier
-from conpaas.director.models import Token, User
-from conpaas.director.prepared import Prepared
-from conpaas.errors import DeniedError, InvalidError, NotFoundError, UnauthenticatedError
-from conpaas.gate import verified
-from conpaas.names import Username
+from conpaas.director.models import Certificate, Token, User, database
+from conpaas.errors import InvalidError, NotFoundError
+from conpaas.names import NoOrEmailAddress, Username
 from conpaas.schema import from_json
-from conpaas.web import Request
+
+if TYPE_CHECKING:
+    from conpaas.director.config import DirectorConfig
+    from conpaas.plugins import Plugins
 
 MIN_PASSWORD = 8
-#: Whose a token is: part of every call.
-_OWNER = Prepared(
-    lambda digest: (
-        User.select(User.id, User.username, User.admin).join(Token).where(Token.digest == digest)
-    )
-)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is calling: a user, or the manager of an application on its owner's behalf."""
+    """Who is calling: a user, the manager of an application on its owner's behalf, or nobody.
+
+    Attributes:
+        user: Number of the user; 0 is nobody, who may call what is public.
+        username: Of the user.
+        admin: Whether it is an administrator.
+        application: Of the manager that calls; None for users.
+        scope: ``all``, or ``read`` for a token that may change nothing.
+        token: Number of the token or session; None when something else was shown.
+        address: Where the call comes from.
+        via: ``password``, ``token``, ``session`` or ``certificate``; empty for the director.
+    """
 
     user: int
     username: str
     admin: bool = False
     application: int | None = None
+    scope: str = "all"
+    token: int | None = None
+    address: str = ""
+    via: str = ""
 
     @property
     def is_manager(self) -> bool:
@@ -43,38 +51,104 @@ class Caller:
         return self.application is not None
 
 
-def add_user(username: str, password: str, email: str = "", admin: bool = False) -> User:
-    """Create a user.
+@dataclass(frozen=True)
+class Profile:
+    """What a user tells about himself."""
+
+    username: str
+    email: str = ""
+    fname: str = ""
+    lname: str = ""
+    affiliation: str = ""
+
+
+def add_user(
+    config: DirectorConfig,
+    plugins: Plugins,
+    profile: Profile,
+    password: str,
+    *,
+    admin: bool = False,
+    credit: int | None = None,
+    clock: Callable[[], float] = time.time,
+    redeem: Callable[[User], None] = lambda user: None,
+) -> User:
+    """Create a user and tell the plugins, all of it or nothing.
+
+    Args:
+        config: Of the director.
+        plugins: Whose hook ``conpaas_user_created`` is called.
+        profile: The name and what else is known.
+        password: To log in with.
+        admin: Whether it is an administrator.
+        credit: To begin with; None means as for everybody.
+        clock: Seconds since 1970.
+        redeem: Called with the user in the same transaction; what it raises undoes everything.
 
     Raises:
-        InvalidError: The name or the password cannot be used, or the name is taken.
+        InvalidError: The name, the e-mail address or the password cannot be used, or is taken.
     """
-    from_json(username, Username, "username")
+    from_json(profile.username, Username, "username")
+    from_json(profile.email, NoOrEmailAddress, "email")
     digest = hash_password(password)
     try:
-        created: User = User.create(username=username, password=digest, email=email, admin=admin)
+        with database.atomic():
+            user: User = User.create(
+                username=profile.username,
+                fname=profile.fname,
+                lname=profile.lname,
+                email=profile.email,
+                email_key=email_key(profile.email),
+                affiliation=profile.affiliation,
+                password=digest,
+                admin=admin,
+                created=clock(),
+            )
+            redeem(user)
+            plugins.hook.conpaas_user_created(config=config, user=user, credit=credit)
     except peewee.IntegrityError:
-        raise InvalidError(f"the username {username!r} is taken") from None
-    return created
+        if User.get_or_none(User.username == profile.username) is not None:
+            raise InvalidError(f"the username {profile.username!r} is taken") from None
+        if email_is_taken(profile.email):
+            raise InvalidError(_taken(profile.email)) from None
+        raise
+    return user
 
 
-def set_password(username: str, password: str) -> None:
-    """Change a user's password; all tokens end.
+def email_key(email: str) -> str | None:
+    """Return an e-mail address as it is compared, None for none."""
+    return email.lower() or None
+
+
+def email_is_taken(email: str, but_by: int = 0) -> bool:
+    """Whether another user than ``but_by`` has an e-mail address."""
+    found = User.get_or_none(User.email_key == email_key(email)) if email else None
+    return found is not None and found.id != but_by
+
+
+def set_email(user: int, email: str) -> None:
+    """Change a user's e-mail address.
 
     Raises:
-        NotFoundError: There is no such user.
+        InvalidError: Another user has it.
     """
-    digest = hash_password(password)
-    user = User.get_or_none(User.username == username)
-    if user is None:
-        raise NotFoundError(f"there is no user {username[:60]!r}")
-    with user._meta.database.atomic():
-        User.update(password=digest).where(User.id == user.id).execute()
-        Token.delete().where(Token.user == user.id).execute()
+    try:
+        with database.atomic():
+            User.update(email=email, email_key=email_key(email)).where(User.id == user).execute()
+    except peewee.IntegrityError:
+        raise InvalidError(_taken(email)) from None
+
+
+def _taken(email: str) -> str:
+    return f"the e-mail address {email!r} belongs to another user already"
 
 
 def hash_password(password: str) -> str:
-    """Return the argon2 hash of a password."""
+    """Return the argon2 hash of a password.
+
+    Raises:
+        InvalidError: It is too short or too long.
+    """
     from argon2 import PasswordHasher
 
     if len(password) < MIN_PASSWORD or len(password) > 1024:
@@ -82,77 +156,68 @@ def hash_password(password: str) -> str:
     return str(PasswordHasher().hash(password))
 
 
-def new_token(user: int, name: str) -> str:
-    """Make an API token and return it; it cannot be shown again."""
-    value = f"cps_{secrets.token_urlsafe(32)}"
-    Token.create(user=user, name=name[:64], digest=_digest(value))
-    return value
+def is_password(digest: str, password: str) -> bool:
+    """Whether a password is the one of a hash; takes as long either way."""
+    from argon2 import PasswordHasher
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    try:
+        return bool(PasswordHasher().verify(digest, password))
+    except (VerificationError, InvalidHashError):
+        return False
 
 
-class Authentication:
-    """Tells who is calling, from a token, a certificate or a password."""
+def change_password(
+    user: User, password: str, *, keep: int | None = None, clock: Callable[[], float] = time.time
+) -> None:
+    """Change a user's password; what he logs in with otherwise ends.
 
-    def __init__(self, verifier: Verifier) -> None:
-        self._verifier = verifier
-        self._decoy: str | None = None
+    Args:
+        user: As read before: one whose password has been changed since is left alone.
+        password: The new one.
+        keep: Number of a token or session that goes on.
+        clock: Seconds since 1970.
 
-    def caller(self, req: Request) -> Caller:
-        """Return who is calling.
-
-        Raises:
-            UnauthenticatedError: Nobody known is; says what to do.
-            DeniedError: It is no user and no manager.
-        """
-        kind, _, value = (req.get_header("Authorization") or "").partition(" ")
-        if kind.lower() == "bearer":
-            return self._by_token(value.strip())
-        if kind.lower() == "basic":
-            return self._by_password(value.strip())
-        if kind:
-            raise UnauthenticatedError(f"the authorization scheme {kind[:20]!r} is not known here")
-        if (found := verified(req, self._verifier)) is not None:
-            return self._by_identity(found.identity)
-        raise UnauthenticatedError(
-            "log in: give a token, a certificate (cps-user get_certificate) or a password"
+    Raises:
+        InvalidError: The password cannot be used, or was changed at the same time.
+    """
+    digest = hash_password(password)
+    with database.atomic():
+        changed = (
+            User.update(password=digest)
+            .where(User.id == user.id, User.password == user.password)
+            .execute()
         )
-
-    def _by_token(self, value: str) -> Caller:
-        found = _OWNER.rows(_digest(value))
-        if not found:
-            raise UnauthenticatedError("the token is not valid (any more)")
-        user, username, admin = found[0]
-        return Caller(user, username, bool(admin))
-
-    def _by_password(self, value: str) -> Caller:
-        from argon2 import PasswordHasher
-        from argon2.exceptions import VerificationError
-
-        try:
-            username, _, password = base64.b64decode(value, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            raise UnauthenticatedError("the Authorization header is malformed") from None
-        user = User.get_or_none(User.username == username)
-        if self._decoy is None:
-            self._decoy = hash_password(secrets.token_hex())
-        try:
-            # An unknown user costs as much time as a wrong password.
-            PasswordHasher().verify(user.password if user else self._decoy, password)
-        except VerificationError:
-            user = None
-        if user is None:
-            raise UnauthenticatedError("the username or the password is wrong")
-        return Caller(user.id, user.username, user.admin)
-
-    def _by_identity(self, identity: Identity) -> Caller:
-        if identity.role not in (Role.USER, Role.MANAGER):
-            raise DeniedError(f"the certificate of {identity} does not open this door")
-        user = User.get_or_none(User.id == (identity.owner or 0))
-        if user is None:
-            raise UnauthenticatedError("the certificate's owner does not exist any more")
-        if identity.role is Role.USER:
-            return Caller(user.id, user.username, user.admin)
-        return Caller(user.id, user.username, False, identity.application)
+        if not changed:
+            raise InvalidError("the password has just been changed by another call")
+        ended = Token.user == user.id
+        if keep is not None:
+            ended &= Token.id != keep
+        Token.delete().where(ended).execute()
+        revoke_certificates(user.id, clock())
 
 
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()
+def revoke_certificates(user: int, now: float) -> None:
+    """Revoke every certificate of a user (those of his managers are theirs)."""
+    Certificate.update(revoked=now).where(
+        Certificate.user == user, Certificate.revoked.is_null()
+    ).execute()
+
+
+def set_password(username: str, password: str, clock: Callable[[], float] = time.time) -> None:
+    """Change a user's password; all sessions, tokens and certificates end.
+
+    Raises:
+        NotFoundError: There is no such user.
+    """
+    user = User.get_or_none(User.username == username)
+    if user is None:
+        raise NotFoundError(f"there is no user {username[:60]!r}")
+    change_password(user, password, clock=clock)
+
+
+def new_token(user: int, name: str) -> str:
+    """Make an API token that does not expire and return it; it cannot be shown again."""
+    from conpaas.director.tokens import issue
+
+    return issue(user, name)

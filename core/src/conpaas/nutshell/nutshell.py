@@ -170,7 +170,9 @@ class Nutshell:
             if User.get_or_none(User.username == USERNAME) is not None:
                 return None
             password = secrets.token_urlsafe(12)
-            users.add_user(USERNAME, password, admin=True)
+            users.add_user(
+                config, Plugins.installed(), users.Profile(USERNAME), password, admin=True
+            )
             return password
 
     def _token(self, config: DirectorConfig) -> str:
