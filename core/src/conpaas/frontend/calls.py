@@ -118,9 +118,7 @@ class Api:
         channel = self.service_channel(aid, sid)
         return stub(manager_class(self._director.plugins, service_type), channel)
 
-    def service_channel(
-        self, aid: int, sid: int, timeout: float = READ_TIMEOUT
-    ) -> HttpChannel:
+    def service_channel(self, aid: int, sid: int, timeout: float = READ_TIMEOUT) -> HttpChannel:
         """Return the way to a service's manager, through the director."""
         return self.channel(f"/api/v1/applications/{aid}/services/{sid}", timeout)
 

@@ -60,7 +60,7 @@ class ServiceView:
         return not declared.states or self.state in declared.states
 
     def form(self, operation: str, **how: Any) -> Form:
-        """Return the form of an operation, for the template: ``{{ form(...) }}``.
+        """Return the form of an operation, which a template shows by the macro ``form``.
 
         Args:
             operation: Its name.

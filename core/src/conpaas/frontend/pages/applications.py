@@ -108,9 +108,7 @@ class AddService:
         try:
             if not kind:
                 raise NotFoundError("choose what to add")
-            made = visit.api.services.add(
-                service_type=kind, application=aid, name=name or None
-            )
+            made = visit.api.services.add(service_type=kind, application=aid, name=name or None)
         except ConPaaSError as error:
             if error.status in (401, 500):
                 raise
@@ -168,5 +166,3 @@ def latest_jobs(aid: int, director: Any, manager: Any, sid: int | None = None) -
 
 def _is_of(target: str, sid: int | None) -> bool:
     return sid is None or target.split(" of ")[0] == f"service {sid}"
-
-

@@ -9,6 +9,7 @@ from typing import Any
 from conpaas.api import Jobs
 from conpaas.errors import ConPaaSError
 from conpaas.frontend import results
+from conpaas.frontend.looks import in_words
 from conpaas.frontend.service_types import service_operations
 from conpaas.frontend.site import Crumb, Site
 from conpaas.frontend.visit import Visit, within_site
@@ -47,7 +48,7 @@ class JobPage:
         shown = results.shown(target.operation, report.result) if target.operation else None
         self._site.show(
             req, resp, visit, "job.html",
-            title=results.in_words(report.operation), overview=told["overview"],
+            title=in_words(report.operation), overview=told["overview"],
             crumbs=target.crumbs, busy=not report.state.ended, report=report, target=target,
             back="/" if done and report.operation == "delete" else back,
             steps=getattr(report, "steps", ()), is_done=done,
@@ -109,11 +110,7 @@ class JobList:
 def _sentence(report: JobReport, target: Target) -> str:
     if target.operation is None or not target.operation.done:
         return ""
-    numbers: dict[str, Any] = {
-        key: value
-        for key, value in zip(
-            ("application", "service"), re.findall(r"/(?:applications|services)/(\d+)", target.path),
-            strict=False,
-        )
-    }  # fmt: skip
+    # The sentences of services name both by number.
+    found = re.findall(r"/(?:applications|services)/(\d+)", target.path)
+    numbers = dict(zip(("application", "service"), found, strict=False))
     return results.sentence(target.operation, numbers, report.result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from conpaas.channel import HttpChannel
 from conpaas.errors import ConPaaSError, InvalidError, NotFoundError
@@ -20,6 +20,13 @@ from conpaas.frontend.visit import Visit, within_site
 from conpaas.rpc import Download, JobStarted, Operation
 from conpaas.service_type import Role
 from conpaas.web import Request, Response, send_result
+
+
+class Way(Protocol):
+    """Carries a call: a channel does, and what stands before one."""
+
+    def send(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
+        """Deliver a call; see :meth:`conpaas.rpc.Channel.send`."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Subject:
     path: str
     crumbs: tuple[Crumb, ...]
     operations: Mapping[str, Operation]
-    ways: Mapping[str, HttpChannel]
+    ways: Mapping[str, Way]
     preset: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
     roles: Sequence[Role] = ()
@@ -178,7 +185,7 @@ class ObjectOperations(OperationPage):
         return Subject(
             name=name,
             path=f"/objects/{name}",
-            crumbs=(("Dashboard", "/"), (results.in_words(name), f"/objects/{name}")),
+            crumbs=(("Dashboard", "/"), (in_words(name), f"/objects/{name}")),
             operations=found,
             ways=dict.fromkeys(found, channel),
             choices=choices(visit),
@@ -233,8 +240,8 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
         if any(p.name == "service" for p in operation.parameters)
     }
     of_manager = service_operations(site.plugins, info.type)
-    director = visit.api.channel("/api/v1/service", CHANGE_TIMEOUT)
-    manager = _Bare(visit.api.service_channel(aid, sid, CHANGE_TIMEOUT))
+    director: Way = visit.api.channel("/api/v1/service", CHANGE_TIMEOUT)
+    manager: Way = _Bare(visit.api.service_channel(aid, sid, CHANGE_TIMEOUT))
     return Subject(
         name=info.name,
         path=path,
@@ -244,43 +251,4 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
             (info.name, path),
         ),
         operations={**of_manager, **of_director},
-        ways={
-            **dict.fromkeys(of_manager, manager),
-            **dict.fromkeys(of_director, director),
-        },  # type: ignore[dict-item]  # it carries calls as a channel does
-        preset={"application": aid, "service": sid},
-        choices=choices(visit),
-        roles=service_type(site.plugins, info.type).roles,
-    )
-
-
-class _Bare:
-    """A channel to one service: its address says which, so the arguments must not."""
-
-    def __init__(self, channel: HttpChannel) -> None:
-        self._channel = channel
-
-    def send(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
-        named = {p.name for p in operation.parameters}
-        return self._channel.send(operation, {k: v for k, v in arguments.items() if k in named})
-
-
-def choices(visit: Visit) -> dict[str, Sequence[Choice]]:
-    """Return what can be chosen for arguments of these names, wherever they stand."""
-    try:
-        clouds = visit.api.clouds.list()
-    except ConPaaSError:
-        return {}
-    return {"cloud": [Choice(c.name, f"{c.name} ({c.driver})") for c in clouds]}
-
-
-def job_page(watch: str, back: str) -> str:
-    """Return the address of a job's page, from where the director says that its reports are.
-
-    Raises:
-        InvalidError: That is no place of jobs.
-    """
-    path = watch.removeprefix("/api/v1")
-    if not path.startswith(("/jobs/", "/applications/")):
-        raise InvalidError(f"{watch!r} is no place of jobs")
-    return path if back == "/" else f"{path}?back={back}"
+        ways={**dict.fromkeys(of_manager, manager), **dict.fromkeys(of_director, director)},

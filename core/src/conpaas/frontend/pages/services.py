@@ -103,9 +103,7 @@ class ServicePage:
         return found
 
 
-def _rest(
-    subject: Subject, panels: Sequence[Shown]
-) -> tuple[list[Operation], list[Operation]]:
+def _rest(subject: Subject, panels: Sequence[Shown]) -> tuple[list[Operation], list[Operation]]:
     """Return the operations that have no place yet: those that change something, questions."""
     placed = PLACED | {name for one in panels for name in one.panel.operations}
     rest = [o for name, o in subject.operations.items() if name not in placed]

@@ -6,7 +6,7 @@ import importlib.metadata
 from typing import Any
 
 from conpaas.errors import NotFoundError
-from conpaas.frontend import results
+from conpaas.frontend.looks import in_words
 from conpaas.frontend.pages.operations import ObjectOperations
 from conpaas.frontend.site import Site
 from conpaas.web import Request, Response
@@ -107,7 +107,7 @@ class ObjectPage:
         ]
         self._site.show(
             req, resp, visit, "object.html",
-            title=results.in_words(name), overview=overview, crumbs=HOME, subject=subject,
+            title=in_words(name), overview=overview, crumbs=HOME, subject=subject,
             about=(found.__doc__ or "").partition("\n")[0], operations=shown,
         )  # fmt: skip
 
