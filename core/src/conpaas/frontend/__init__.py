@@ -12,16 +12,16 @@ The rules of a page, for whoever adds one:
 * A GET changes nothing.  A POST reads its form by ``read_form(req, visit)``, which checks that one
   of our pages sent it, and ends in ``visit.go(path)``; ``visit.tell_next(text)`` is shown there.
   An error of the call is shown above the form, with everything that was typed.
-* A form is derived: ``operation_form(operation, action, …)``, or ``subject.form(operation)``, and in
-  the template ``{{ form(one) }}`` of ``macros.html``.  Every operation has a page by itself, at
+* A form is derived: ``operation_form(operation, action, …)`` or ``subject.form(operation)``, and
+  in the template ``{{ form(one) }}`` of ``macros.html``.  Every operation has a page by itself, at
   ``…/operations/<name>``; arguments in its query fill the form in (``?new_name=shop``).  It asks
   before anything is lost, and sends the browser to ``back`` or to the job's page.
 * A template extends ``base.html`` and fills the blocks ``content`` and ``head``.  It has one
   ``<h1>``, sections with headings, and neither inline script nor inline style, which browsers
   refuse.  What is user's text is escaped by itself: never use ``| safe``.
 * A part that shall show changes by itself has an ``id`` and ``data-live``.  The page is asked for
-  again, and such parts are replaced where they differ: every second while ``busy=True`` was given to
-  ``show``, then less and less often, then not at all.  A part in which people type is not live.
+  again, and such parts are replaced where they differ: every second while ``busy=True`` was given
+  to ``show``, then less and less often, then not at all.  A part in which people type is not live.
 * States are shown by the macro ``state``, times by the filter ``when``, addresses and commands by
   the macro ``copy``.  Colours are the variables at the top of ``static/style.css``.
 

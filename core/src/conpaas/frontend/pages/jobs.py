@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from conpaas.api import Jobs
 from conpaas.errors import ConPaaSError

@@ -13,6 +13,7 @@ from conpaas.frontend import results
 from conpaas.frontend.calls import CHANGE_TIMEOUT
 from conpaas.frontend.fields import Choice
 from conpaas.frontend.forms import BACK_FIELD, CONFIRM_FIELD, Form, operation_form
+from conpaas.frontend.looks import in_words
 from conpaas.frontend.posted import Posted, read_form
 from conpaas.frontend.service_types import service_operations, service_type
 from conpaas.frontend.site import Crumb, Site
@@ -252,3 +253,40 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
         ),
         operations={**of_manager, **of_director},
         ways={**dict.fromkeys(of_manager, manager), **dict.fromkeys(of_director, director)},
+        preset={"application": aid, "service": sid},
+        choices=choices(visit),
+        roles=service_type(site.plugins, info.type).roles,
+    )
+
+
+class _Bare:
+    """A channel to one service: its address says which, so the arguments must not."""
+
+    def __init__(self, channel: HttpChannel) -> None:
+        self._channel = channel
+
+    def send(self, operation: Operation, arguments: Mapping[str, Any]) -> Any:
+        """Deliver a call without the arguments that the operation does not have."""
+        named = {p.name for p in operation.parameters}
+        return self._channel.send(operation, {k: v for k, v in arguments.items() if k in named})
+
+
+def choices(visit: Visit) -> dict[str, Sequence[Choice]]:
+    """Return what can be chosen for arguments of these names, wherever they stand."""
+    try:
+        clouds = visit.api.clouds.list()
+    except ConPaaSError:
+        return {}
+    return {"cloud": [Choice(c.name, f"{c.name} ({c.driver})") for c in clouds]}
+
+
+def job_page(watch: str, back: str) -> str:
+    """Return the address of a job's page, from where the director says that its reports are.
+
+    Raises:
+        InvalidError: That is no place of jobs.
+    """
+    path = watch.removeprefix("/api/v1")
+    if not path.startswith(("/jobs/", "/applications/")):
+        raise InvalidError(f"{watch!r} is no place of jobs")
+    return path if back == "/" else f"{path}?back={back}"
