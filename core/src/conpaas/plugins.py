@@ -118,6 +118,11 @@ class Plugins:
                 logger.exception("plugin %s failed at %s", told.plugin_name, hook)
 
     @property
+    def modules(self) -> dict[str, Any]:
+        """What implements the hooks of each plugin that can be used, by its name, sorted."""
+        return {name: self._manager.get_plugin(name) for name in sorted(self._names)}
+
+    @property
     def services(self) -> dict[str, Service]:
         """The service types by name, sorted."""
         return dict(sorted(self._services.items()))

@@ -27,8 +27,20 @@ class Service(ServiceType):
 
 @dataclass(frozen=True)
 class Panel:
-    """A part of a service's page, made by a plugin: a title and a template with its values."""
+    """A part of a service's page, made by a plugin.
+
+    Args:
+        title: Above it.
+        template: ``<plugin>/<file>`` of its ``templates`` directory; it also sees ``service``.
+        values: What the template shows.
+        operations: Those that it offers: the page does not list them again.
+        live: It is shown anew when it changes; not for a panel in which people type.
+        busy: Something in it changes by itself just now.
+    """
 
     title: str
     template: str
     values: dict[str, Any] = field(default_factory=dict)
+    operations: tuple[str, ...] = ()
+    live: bool = False
+    busy: bool = False

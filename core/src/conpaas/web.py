@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 def new_app(middleware: list[Any] | None = None) -> App:
     """Return a Falcon application that answers errors as ConPaaS does."""
-    app = falcon.App(middleware=[_Remainder(), *(middleware or [])], media_type="application/json")
+    app = falcon.App(middleware=[Remainder(), *(middleware or [])], media_type="application/json")
     # Method names in paths are exact; a slash at the end is another path.
     app.req_options.strip_url_path_trailing_slash = False
     app.req_options.keep_blank_qs_values = True
@@ -44,7 +44,7 @@ def new_app(middleware: list[Any] | None = None) -> App:
     return app
 
 
-class _Remainder:
+class Remainder:
     """Middleware: what is refused is read to its end, or for a while.
 
     A connection that is closed before makes the server in front lose our answer and say that we
@@ -56,6 +56,7 @@ class _Remainder:
     def process_response(
         self, req: Request, resp: Response, resource: object, req_succeeded: bool
     ) -> None:
+        """Read what is left of a request that is refused."""
         if resp.status_code < 400:
             return
         stream = req.stream if req.content_length is None else req.bounded_stream
@@ -198,6 +199,7 @@ Finder = Callable[..., Any]
 __all__ = [
     "App",
     "Hint",
+    "Remainder",
     "Request",
     "Response",
     "is_job",

@@ -1,0 +1,100 @@
+"""The frontend's web application."""
+
+from __future__ import annotations
+
+import falcon
+
+from conpaas.channel import Sender
+from conpaas.frontend.assets import Assets
+from conpaas.frontend.calls import Director
+from conpaas.frontend.pages.applications import AddService, ApplicationLog, ApplicationPage
+from conpaas.frontend.pages.dashboard import Dashboard, NewApplication
+from conpaas.frontend.pages.errors import Errors
+from conpaas.frontend.pages.jobs import JobList, JobPage
+from conpaas.frontend.pages.logs import NodeLog, ServiceLog
+from conpaas.frontend.pages.operations import (
+    ApplicationOperations,
+    ObjectOperations,
+    ServiceOperations,
+)
+from conpaas.frontend.pages.scale import Scale
+from conpaas.frontend.pages.services import ServicePage
+from conpaas.frontend.pages.sessions import Login, Logout, Register
+from conpaas.frontend.pages.system import (
+    AboutPage,
+    CloudsPage,
+    HelpPage,
+    MachinesPage,
+    ObjectPage,
+    PluginPages,
+)
+from conpaas.frontend.posted import accept_forms
+from conpaas.frontend.service_types import service_type
+from conpaas.frontend.site import Headers, Site
+from conpaas.frontend.templating import directories, environment
+from conpaas.plugins import Plugins
+from conpaas.web import NUMBER, App, Remainder
+
+APPLICATION = "/applications/" + NUMBER.replace("number", "aid")
+SERVICE = APPLICATION + "/services/" + NUMBER.replace("number", "sid")
+
+#: The account menu: titles and addresses.  Pages of plugins follow.
+MENU = (
+    ("Account", "/objects/user"),
+    ("Machines", "/machines"),
+    ("Clouds", "/clouds"),
+    ("Jobs", "/jobs"),
+    ("About", "/about"),
+)
+#: What only administrators see in it.
+ADMINISTRATION = (("Users", "/objects/user/operations/list"), ("Audit", "/objects/audit"))
+
+
+def make_app(sender: Sender, director_url: str, plugins: Plugins) -> App:
+    """Return the application that serves the pages.
+
+    Args:
+        sender: Carries calls to the director.
+        director_url: Where it is.
+        plugins: Those that are installed here.
+    """
+    assets = Assets(directories(plugins, "static"))
+    templates = environment(
+        directories(plugins, "templates"), assets, lambda name: service_type(plugins, name)
+    )
+    site = Site(Director(sender, director_url, plugins), plugins, templates)
+    app: App = falcon.App(middleware=[Headers(), Remainder()], media_type="text/html")
+    app.req_options.strip_url_path_trailing_slash = False
+    app.req_options.keep_blank_qs_values = True
+    accept_forms(app)
+    Errors(site).install(app)
+    app.add_route("/static/{name:path}", assets)
+    app.add_route("/", Dashboard(site))
+    app.add_route("/login", Login(site))
+    app.add_route("/logout", Logout(site))
+    app.add_route("/register", Register(site))
+    app.add_route("/applications/new", NewApplication(site))
+    app.add_route(APPLICATION, ApplicationPage(site))
+    app.add_route(f"{APPLICATION}/log", ApplicationLog(site))
+    app.add_route(f"{APPLICATION}/add", AddService(site))
+    app.add_route(f"{APPLICATION}/operations/{{operation}}", ApplicationOperations(site))
+    app.add_route(f"{APPLICATION}/jobs/{NUMBER}", JobPage(site))
+    app.add_route(SERVICE, ServicePage(site))
+    app.add_route(f"{SERVICE}/log", ServiceLog(site))
+    app.add_route(f"{SERVICE}/scale", Scale(site))
+    app.add_route(f"{SERVICE}/nodes/{{node}}", NodeLog(site))
+    app.add_route(f"{SERVICE}/operations/{{operation}}", ServiceOperations(site))
+    app.add_route("/jobs", JobList(site))
+    app.add_route(f"/jobs/{NUMBER}", JobPage(site))
+    app.add_route("/clouds", CloudsPage(site))
+    app.add_route("/machines", MachinesPage(site))
+    app.add_route("/about", AboutPage(site))
+    app.add_route("/help", HelpPage(site))
+    app.add_route("/objects/{name}", ObjectPage(site))
+    app.add_route("/objects/{name}/operations/{operation}", ObjectOperations(site))
+    pages = PluginPages(site)
+    app.add_route("/plugins/{plugin}/{path:path}", pages)
+    templates.globals["menu"] = lambda admin: [
+        *MENU, *(ADMINISTRATION if admin else ()), *pages.links(admin)
+    ]  # fmt: skip
+    return app

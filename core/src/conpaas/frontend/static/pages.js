@@ -1,0 +1,231 @@
+// What pages do beyond forms and links.  Everything works without it.
+"use strict";
+
+const find = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+// -- live parts: the page is asked for again, and parts that differ are put in its place ----------
+
+const FIRST = 1000, LONGEST = 16000;
+let pause = FIRST, timer = 0, etag = "", asking = false;
+
+const main = () => document.getElementById("main");
+const busy = () => main()?.hasAttribute("data-busy");
+const follows = () => find("[data-follow]").some((box) => box.checked);
+const touched = new WeakSet();
+document.addEventListener("input", (event) => {
+  const part = event.target.closest("[data-live]");
+  if (part) touched.add(part);
+});
+
+function schedule() {
+  clearTimeout(timer);
+  if (document.hidden || !find("[data-live]").length) return;
+  if (busy() || follows()) pause = FIRST;
+  else if (pause >= LONGEST) return;  // nothing changes: look again when somebody comes back
+  else pause *= 2;
+  timer = setTimeout(look, pause);
+}
+
+async function look() {
+  if (asking) return;
+  asking = true;
+  try {
+    const headers = { "X-Live": "1" };
+    if (etag) headers["If-None-Match"] = etag;
+    const answer = await fetch(location.href.split("#")[0], { headers, cache: "no-store" });
+    if (answer.status === 401) return location.reload();
+    if (answer.ok) {
+      etag = answer.headers.get("ETag") || "";
+      replace(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    }
+    if (answer.status < 500) reached(true);
+    else reached(false);
+  } catch {
+    reached(false);
+  } finally {
+    asking = false;
+    schedule();
+  }
+}
+
+function reached(there) {
+  document.documentElement.classList.toggle("away", !there);
+}
+
+function replace(fresh) {
+  const was = main(), is = fresh.getElementById("main");
+  if (!is) return;
+  was.toggleAttribute("data-busy", is.hasAttribute("data-busy"));
+  const before = states();
+  for (const old of find("[data-live]")) {
+    const now = fresh.getElementById(old.id);
+    if (!now) { old.replaceChildren(); continue; }
+    if (old.innerHTML === now.innerHTML || touched.has(old)) continue;
+    if (selecting(old) || (old.contains(document.activeElement) && typing())) continue;
+    put(old, now);
+  }
+  for (const now of find("[data-live]", is)) {
+    if (!document.getElementById(now.id)) return location.reload();
+  }
+  enhance(document);
+  const after = states();
+  if (after !== before) document.getElementById("live-news").textContent = after;
+}
+
+function put(old, now) {
+  const focused = old.contains(document.activeElement) ? path(old, document.activeElement) : null;
+  const open = find("details[open]", old).map((one) => one.id);
+  const end = old.scrollHeight - old.scrollTop - old.clientHeight < 8;
+  const top = old.scrollTop;
+  old.replaceChildren(...now.cloneNode(true).childNodes);
+  for (const id of open) if (id) document.getElementById(id)?.setAttribute("open", "");
+  if (old.hasAttribute("data-follows")) old.scrollTop = end && follows() ? old.scrollHeight : top;
+  if (focused) focused.reduce((at, n) => at?.children[n], old)?.focus();
+}
+
+const typing = () => ["INPUT", "TEXTAREA", "SELECT"].includes(document.activeElement.tagName);
+
+function selecting(part) {
+  const selection = getSelection();
+  return !selection.isCollapsed && part.contains(selection.anchorNode);
+}
+
+function path(from, to) {
+  const steps = [];
+  for (let at = to; at !== from; at = at.parentElement) {
+    steps.unshift([...at.parentElement.children].indexOf(at));
+  }
+  return steps;
+}
+
+const states = () => find("h1, main .head .state").map((one) => one.textContent.trim()).join(", ");
+
+function again() {
+  pause = FIRST / 2;
+  schedule();
+}
+document.addEventListener("visibilitychange", again);
+addEventListener("focus", again);
+addEventListener("pageshow", again);
+
+// -- buttons that only work here ----------------------------------------------------------------------
+
+function enhance(within) {
+  find("[data-copy][hidden], [data-step][hidden], [data-theme-switch][hidden], .follow[hidden]", within)
+    .forEach((one) => { one.hidden = false; });
+}
+
+document.addEventListener("click", async (event) => {
+  const at = event.target.closest("[data-copy], [data-step], [data-theme-switch]");
+  for (const menu of find("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  if (!at) return;
+  if (at.dataset.copy !== undefined) {
+    await navigator.clipboard.writeText(at.dataset.copy);
+    at.textContent = "Copied";
+    setTimeout(() => { at.textContent = "Copy"; }, 1500);
+  } else if (at.dataset.step !== undefined) {
+    const input = at.parentElement.querySelector("input");
+    input.value = Math.max(0, Number(input.value) + Number(at.dataset.step));
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  } else {
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
+    const next = now === "dark" ? "light" : "dark";
+    document.documentElement.dataset.theme = next;
+    localStorage.setItem("theme", next);
+  }
+});
+
+// -- scaling: what Apply would do -----------------------------------------------------------------------
+
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("[data-scale]");
+  if (form) summarise(form);
+  const filter = event.target.closest("[data-filter]");
+  if (filter) narrow(filter);
+});
+
+function summarise(form) {
+  let more = 0, fewer = 0;
+  const words = [];
+  for (const input of find("[data-role]", form)) {
+    const was = Number(form.elements[`was.${input.dataset.role}`].value);
+    const change = Number(input.value) - was;
+    if (change) words.push(`${Math.abs(change)} ${input.dataset.role} ${change > 0 ? "more" : "fewer"}`);
+    if (change > 0) more += change;
+    else fewer -= change;
+  }
+  const cost = more - fewer;
+  const told = form.querySelector(".scale-summary");
+  if (!words.length) told.textContent = "";
+  else if (more && fewer) told.textContent = "Add nodes or remove some, one after the other.";
+  else told.textContent = `${words.join(", ")}: ${Math.abs(cost)} credit${Math.abs(cost) === 1 ? "" : "s"} an hour ${cost > 0 ? "more" : "less"}`;
+}
+
+function narrow(filter) {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const one of find(filter.dataset.filter)) {
+    const text = one.textContent.toLowerCase();
+    one.hidden = !words.every((word) => text.includes(word));
+  }
+}
+
+// -- files: how far they are ----------------------------------------------------------------------------
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-upload]") || !find("input[type=file]", form).some((one) => one.value)) {
+    // Once: whoever presses twice means it once.
+    if (form.method === "post") setTimeout(() => find("button:not([type])", form).forEach((one) => { one.disabled = true; }));
+    return;
+  }
+  event.preventDefault();
+  const meter = form.querySelector("progress"), request = new XMLHttpRequest();
+  const buttons = find("button", form);
+  request.open("POST", form.action);
+  request.setRequestHeader("X-Upload", "1");
+  request.upload.onprogress = (step) => {
+    if (step.lengthComputable) meter.value = 100 * step.loaded / step.total;
+  };
+  request.onload = () => {
+    if (request.status === 204) return location.assign(request.getResponseHeader("Location"));
+    const fresh = new DOMParser().parseFromString(request.responseText, "text/html");
+    document.title = fresh.title;
+    main().replaceWith(fresh.getElementById("main"));
+    ready();
+  };
+  request.onerror = () => {
+    meter.hidden = true;
+    buttons.forEach((one) => { one.disabled = false; });
+    alert("The connection was lost. Nothing was changed: try again.");
+  };
+  meter.hidden = false;
+  buttons.forEach((one) => { one.disabled = true; });
+  request.send(new FormData(form));
+});
+
+// -- keyboard -------------------------------------------------------------------------------------------
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") find("details.menu[open]").forEach((one) => { one.open = false; });
+  if (event.ctrlKey || event.metaKey || event.altKey || typing()) return;
+  if (event.key === "/") {
+    const filter = document.querySelector("[data-filter], input[type=search], main input:not([type=hidden])");
+    if (filter) { event.preventDefault(); filter.focus(); }
+  } else if (event.key === "?") document.getElementById("shortcuts").showModal();
+  else if (event.key === "g") location.assign("/");
+});
+
+// -- the page as it came --------------------------------------------------------------------------------
+
+function ready() {
+  enhance(document);
+  find("[data-focus]")[0]?.focus();
+  for (const log of find("[data-follows]")) log.scrollTop = log.scrollHeight;
+  for (const form of find("[data-scale]")) summarise(form);
+  for (const filter of find("[data-filter]")) if (filter.value) narrow(filter);
+}
+ready();
+schedule();

@@ -1,0 +1,87 @@
+"""Templates: ours, and below its own name those of each plugin."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from conpaas.frontend import looks
+from conpaas.frontend.assets import Assets
+from conpaas.plugins import Plugins
+
+OWN = Path(__file__).parent / "templates"
+
+
+def directories(plugins: Plugins, kind: str) -> dict[str, Path]:
+    """Return the directory of that name beside each plugin's module, by the plugin's name."""
+    found = {}
+    for name, module in plugins.modules.items():
+        source = getattr(module, "__file__", None) or getattr(
+            sys.modules.get(type(module).__module__), "__file__", None
+        )
+        directory = Path(source).parent / kind if source else None
+        if directory is not None and directory.is_dir():
+            found[name] = directory
+    return found
+
+
+def environment(
+    templates: Mapping[str, Path], assets: Assets, types: Callable[[str], Any]
+) -> jinja2.Environment:
+    """Return the environment that all pages are made in.
+
+    Args:
+        templates: The ``templates`` directory of each plugin that has one, by its name.
+        assets: The static files.
+        types: Returns what people are told about a service type of that name.
+    """
+    own = jinja2.FileSystemLoader(OWN)
+    others = {name: jinja2.FileSystemLoader(path) for name, path in templates.items()}
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([own, jinja2.PrefixLoader(others)]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "when": looks.moment,
+        "seconds": looks.seconds,
+        "in_words": looks.in_words,
+        "paragraphs": _paragraphs,
+    }
+    made.globals |= {
+        "asset": assets.url,
+        "state_look": looks.state_look,
+        "count": looks.count,
+        "icon_of": lambda name: _icon(assets, name),
+        "type_of": types,
+        "credit_page": "/objects/credit",
+    }
+    made.globals["panel"] = lambda panel, service, csrf, here: _panel(
+        made.get_template(panel.template),
+        {"service": service, "csrf": csrf, "here": here, **panel.values},
+    )
+    return made
+
+
+def _panel(template: jinja2.Template, values: dict[str, Any]) -> Markup:
+    # A template's output is escaped already.
+    return Markup(template.render(values))  # noqa: S704
+
+
+def _icon(assets: Assets, name: str) -> str:
+    """Return the address of a service type's picture, empty when it brings none."""
+    icon = f"plugins/{name}/icon.svg"
+    return assets.url(icon) if assets.has(icon) else ""
+
+
+def _paragraphs(text: str) -> Markup:
+    parts = [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
+    return Markup("").join(Markup("<p>{}</p>").format(part) for part in parts)
