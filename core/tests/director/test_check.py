@@ -192,9 +192,8 @@ def test_a_database_that_is_behind_is_explained(config):
     database = open_database("", config.data)
     with database.connection_context():
         database.execute_sql("DELETE FROM migratehistory")
-    assert "the database is behind by 001_initial, 002_accounts: run cps-director init" in told(
-        config
-    )
+    assert "the database is behind by 001_initial, 002_" in told(config)
+    assert ": run cps-director init" in told(config)
 
 
 def test_a_broken_plugin_is_explained(config, world):

@@ -137,6 +137,8 @@ def make_world():
                     disabled=name == "shut")
         for name in ("other", "boss", "shut")
     )  # fmt: skip
+    for user in (other, boss, shut):
+        cluster.plugins.hook.conpaas_user_created(config=cluster.config, user=user, credit=None)
     _fill(world, owner, "hidden")
     _fill(world, other, "theirs")
     now = cluster.director.clock()
