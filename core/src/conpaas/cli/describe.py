@@ -76,6 +76,7 @@ def command(
         done=operation.done,
         confirm=operation.confirm,
         follow=operation.follow,
+        public=operation.public,
         written="",
         words=(),
     )
@@ -103,6 +104,7 @@ def _argument(parameter: Parameter) -> Argument:
         required=parameter.required,
         many=many,
         secret=option.secret,
+        known=option.known,
         choices=choices,
     )
 
@@ -214,6 +216,7 @@ def _switch(name: str, kind: str, short: str, metavar: str, text: str) -> Argume
         required=False,
         many=False,
         secret=False,
+        known=False,
         choices={},
     )
 
