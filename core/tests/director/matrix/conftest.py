@@ -4,14 +4,12 @@ Nothing runs in it: managers answer and do nothing, jobs are recorded and stay. 
 be made, and what it has changed in the records can be put back.
 """
 
-import functools
 import hashlib
 import io
 import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
-import argon2
 import pytest
 
 from conpaas.certificates import Identity, Role, new_key, signing_request
@@ -228,13 +226,9 @@ def _people(world, owner, other, boss, shut):
     }
 
 
-@pytest.fixture(scope="session")
-def world():
+@pytest.fixture(scope="module")
+def world(cheap_passwords):
     """The world; whoever changes it puts it back."""
-    cheap = functools.partial(argon2.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
-    with pytest.MonkeyPatch.context() as patch:
-        # What passwords cost is tested elsewhere.
-        patch.setattr(argon2, "PasswordHasher", cheap)
-        made = make_world()
-        yield made
-        made.cluster.close()
+    made = make_world()
+    yield made
+    made.cluster.close()
