@@ -390,3 +390,14 @@ def test_a_stop_takes_precedence_and_the_volume_is_there_at_the_next_start(shop,
     shop.cluster.wait(lambda: shop.states() == ["available"])
     shop.cluster.run(shop.user.start())
     assert shop.volumes() == [("data", shop.nodes()[0].agent_id, "attached")]
+
+
+def test_an_application_whose_volume_is_not_destroyed_is_kept_until_it_is(shop):
+    shop.create()
+    applications = shop.cluster.api(Applications)
+    shop.cluster.provider.fail_next("destroy_volume", "try again later")
+    with pytest.raises(CloudError, match="try again later"):
+        shop.cluster.run(applications.delete(application=shop.aid))
+    assert shop.states() == ["doomed"]
+    shop.cluster.run(applications.delete(application=shop.aid))
+    assert (shop.in_cloud(), applications.list()) == ([], ())
