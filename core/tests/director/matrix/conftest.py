@@ -27,8 +27,9 @@ from conpaas.director.models import (
     User,
 )
 from conpaas.director.users import hash_password
+from conpaas.director.volumes_model import Volume
 from conpaas.plugins import Plugins
-from conpaas.rpc import JobReport, JobState
+from conpaas.rpc import JobReport, JobState, Piece
 from conpaas.schema import to_json
 from conpaas.testing.cluster import PASSWORD, Cluster
 from conpaas.transport import Answer
@@ -48,7 +49,7 @@ class IdleWays:
 
     def send(self, operation, arguments):
         """Answer a call."""
-        return "" if operation.result is str else None
+        return {str: "", Piece: {"text": "", "after": ""}}.get(operation.result)
 
     def report(self, watch):
         """Answer with a job that has ended."""
@@ -104,6 +105,7 @@ class World:
             list(Application.select().where(mine).dicts()),
             list(Service.select().where(Service.application == 1).dicts()),
             list(Machine.select().where(Machine.application == 1).dicts()),
+            list(Volume.select().where(Volume.application == 1).dicts()),
             list(SshKey.select().where(SshKey.user == 1).dicts()),
             list(User.select().where(User.id == 1).dicts()),
             list(Token.select(Token.id, Token.name).where(Token.user == 1).dicts()),
@@ -145,6 +147,10 @@ def make_world():
     Job.create(
         object="application", operation="start", arguments="{}", caller="{}", user=owner.id,
         username="owner", application=1, target="application 1", state="done",
+    )  # fmt: skip
+    Volume.create(
+        application=1, service=1, name="data", held="1/data", cloud="memory", cloud_name="v",
+        wanted=1, size=1, state="available", request="v", role="node", position=0,
     )  # fmt: skip
     key = SshKey.create(user=owner, name="k", type="t", fingerprint="f", line="t k", created=now)
     spare = tokens.issue(owner.id, "spare")
