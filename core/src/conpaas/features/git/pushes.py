@@ -114,6 +114,7 @@ class Pushes:
                     f"that is done for the branches {' and '.join(BRANCHES)}."
                 )
         with self._lock:
+            self._repository.choose_branch(BRANCHES)
             for update in versions:
                 yield from self._versions(update)
             yield from self._keep()
@@ -126,6 +127,7 @@ class Pushes:
             ConPaaSError: Some of it is not possible yet.
         """
         with self._lock:
+            self._repository.choose_branch(BRANCHES)
             handled = self._store.get("handled", {})
             for ref, tip in self._repository.tips().items():
                 update = Update(tip, ref)

@@ -35,9 +35,11 @@ _CONFIG = """\
 \tfilemode = true
 \tbare = true
 """
+#: Whoever pushes is not who owns the repository's settings, which git would distrust; it knows
+#: the repository by what was typed (`code`), so that all are trusted: there is only one.
 _SETTINGS = """\
 [safe]
-\tdirectory = {repository}
+\tdirectory = *
 [core]
 \thooksPath = {repository}/hooks
 \tbigFileThreshold = 16m
@@ -178,6 +180,12 @@ class Repository:
         lines = self._run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
         pairs = (os.fsdecode(line).partition(" ") for line in lines)
         return {ref: tip for tip, _, ref in pairs}
+
+    def choose_branch(self, wanted: Sequence[str]) -> None:
+        """Have new clones begin on the first of these branches that there is, or is to be."""
+        there = self.tips()
+        first = next((name for name in wanted if f"refs/heads/{name}" in there), wanted[0])
+        files.write(self.path / "HEAD", f"ref: refs/heads/{first}\n")
 
     def subject(self, commit: str) -> str:
         """Return the first line of a commit's message, fit to be shown."""

@@ -69,8 +69,8 @@ class GitServer:
         """Begin, beside the manager's own beginning; what fails is tried again."""
         threading.Thread(target=self._run, name="git", daemon=True).start()
 
-    def prepare(self) -> None:
-        """Have everything ready; every step is done again without harm.
+    def open(self) -> None:
+        """Have the repository ready and its questions answered, which is all but sshd.
 
         Raises:
             ConPaaSError: The director does not give the repository that it keeps.
@@ -81,9 +81,17 @@ class GitServer:
             # Nobody gets in before the repository is back: a push to an empty one would do harm.
             with Keeper(self._place, self.repository).copy() as copy:
                 self.repository.prepare(self._server.hooks(), copy)
+        self._door.open()
+
+    def prepare(self) -> None:
+        """Have everything ready; every step is done again without harm.
+
+        Raises:
+            ConPaaSError: The director or the supervisor does not do its part.
+        """
+        self.open()
         key = private_key(self._place.shared(STORE))
         changed = self._server.configure(key, self.repository.settings, MEMORY)
-        self._door.open()
         changed |= self._supervisor.define(PROGRAM, self._server.command())
         if changed and self._supervisor.is_running(PROGRAM):
             self._supervisor.restart(PROGRAM)

@@ -47,6 +47,7 @@ AuthorizedKeysCommand {directory}/keys %t %k
 AuthorizedKeysCommandUser {key_user}
 DisableForwarding yes
 PermitTTY no
+AcceptEnv GIT_PROTOCOL
 PermitUserRC no
 PermitUserEnvironment no
 PermitTunnel no
