@@ -23,36 +23,14 @@ from conpaas.errors import (
     NotFoundError,
     UnreachableError,
 )
-from conpaas.progress import KEPT_STEPS, Job, JobReport, JobState, JobStep, Progress
+from conpaas.progress import KEPT_STEPS as KEPT_STEPS
+from conpaas.progress import Job as Job
+from conpaas.progress import JobReport as JobReport
+from conpaas.progress import JobState as JobState
+from conpaas.progress import JobStep as JobStep
+from conpaas.progress import Progress as Progress
 from conpaas.schema import Hint, from_json, to_json
 from conpaas.state import State
-
-__all__ = [
-    "KEPT_STEPS",
-    "REQUIRED",
-    "Channel",
-    "Download",
-    "Job",
-    "JobReport",
-    "JobStarted",
-    "JobState",
-    "JobStep",
-    "Operation",
-    "Parameter",
-    "PerRole",
-    "Piece",
-    "Progress",
-    "Upload",
-    "arguments_from_json",
-    "expose",
-    "find_operation",
-    "finish",
-    "follow",
-    "operations",
-    "patiently",
-    "scaled",
-    "stub",
-]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -130,6 +108,7 @@ class Operation:
     hidden: bool = False
     admin: bool = False
     public: bool = False
+    costs: bool = False
     follow: str = ""
 
     @property
@@ -157,6 +136,7 @@ def expose(
     hidden: bool = False,
     admin: bool = False,
     public: bool = False,
+    costs: bool = False,
     follow: str = "",
 ) -> Callable[[F], F]:
     """Offer a method to callers on other machines.
@@ -174,6 +154,7 @@ def expose(
         hidden: For servers among themselves: no command, no form.
         admin: Only administrators may call it.
         public: Anybody may call it, without logging in.
+        costs: It asks for machines, which cost credit.
         follow: The operation by which a client goes on reading a text that grows.  It takes the
             same arguments and ``after`` (what the piece before said, or None) and returns a
             :class:`Piece`.

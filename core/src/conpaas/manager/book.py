@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from conpaas.api import Change, MachineInfo
 from conpaas.manager.nodes import Node, NodeState
-from conpaas.records import MORE_SHARED_STEPS, SHARED_STEPS, Records
+from conpaas.records import MORE_SHARED_STEPS, SHARED_STEPS, Records, Store
 from conpaas.state import State
 
 STEPS = (
@@ -31,6 +31,13 @@ STEPS = (
     );
     """,
     *MORE_SHARED_STEPS,
+    """
+    ALTER TABLE node ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+    UPDATE node SET position = (
+        SELECT COUNT(*) FROM node AS older WHERE older.service = node.service
+        AND older.role = node.role AND older.machine < node.machine
+    );
+    """,
 )
 
 
@@ -61,6 +68,10 @@ class Book:
         with self.records.transaction():
             self.records.execute("DELETE FROM service WHERE number = ?", number)
             self.records.execute("DELETE FROM store WHERE scope = ?", f"service {number}")
+
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary of the application as a whole."""
+        return Store(self.records, f"application {name}")
 
     def states(self) -> dict[int, State]:
         """Return the state of each service, by number."""
@@ -118,7 +129,7 @@ class Book:
             for machine in machines:
                 numbers.append(machine.id)
                 self.records.execute(
-                    "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     node_id(machine.id),
                     service,
                     machine.role,
@@ -127,8 +138,27 @@ class Book:
                     machine.id,
                     NodeState.JOINING.value,
                     self._clock(),
+                    self._free_position(service, machine.role),
                 )
             return [node for node in self.nodes(service) if node.machine in numbers]
+
+    def _free_position(self, service: int, role: str) -> int:
+        taken = {node.position for node in self.nodes(service) if node.role == role}
+        return next(position for position in range(len(taken) + 1) if position not in taken)
+
+    def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
+        """Give each new node the position of a lost one of its role; return them as they are."""
+        heirs = {role: [n for n in added if n.role == role] for role in {n.role for n in added}}
+        with self.records.transaction():
+            for node in lost:
+                if heirs.get(node.role):
+                    self.records.execute(
+                        "UPDATE node SET position = ? WHERE id = ?",
+                        node.position,
+                        heirs[node.role].pop(0).id,
+                    )
+        ids = {node.id for node in added}
+        return [node for node in self.nodes() if node.id in ids]
 
     def mark(self, nodes: Iterable[Node], state: NodeState) -> None:
         """Change the state of nodes."""
@@ -169,4 +199,5 @@ def _node(row: Any) -> Node:
         machine=row["machine"],
         state=NodeState(row["state"]),
         created=row["created"],
+        position=row["position"],
     )

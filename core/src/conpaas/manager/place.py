@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
-from conpaas.api import Change
+from conpaas.api import Change, ManagerDesk, VolumeInfo
 from conpaas.errors import ConPaaSError
+from conpaas.machine.places import Places
+from conpaas.manager.config import LimitsSection
 from conpaas.manager.nodes import Node
 from conpaas.rpc import Job
 from conpaas.service_type import ServiceType
@@ -63,6 +65,35 @@ class Machines(Protocol):
         """Give back the nodes that never joined, and the machines that are no node's."""
 
 
+class Volumes(Protocol):
+    """The volumes of one service, by way of the director."""
+
+    def all(self) -> list[VolumeInfo]:
+        """Return the volumes of the service, oldest first."""
+
+    def of_application(self) -> list[VolumeInfo]:
+        """Return the volumes of all services of the application: names are unique in it."""
+
+    def create(self, node: Node, name: str, size: int) -> Job[VolumeInfo]:
+        """Create a volume of at least ``size`` MB for a node, in its cloud.
+
+        Run again by the same job after a crash, it returns the same volume.  Nothing is left of
+        one that cannot be created.
+        """
+
+    def attach(self, volume: VolumeInfo, node: Node) -> Job[VolumeInfo]:
+        """Attach a volume to a node, to which it belongs from now on; repeated, it is the same."""
+
+    def detach(self, volume: VolumeInfo) -> Job[None]:
+        """Detach a volume; it still belongs to the node of that role and position."""
+
+    def orphan(self, volumes: Sequence[VolumeInfo]) -> None:
+        """Note that volumes belong to no node any more."""
+
+    def destroy(self, volume: VolumeInfo) -> Job[None]:
+        """Detach a volume and destroy it with its data; one that is gone is fine."""
+
+
 class Nodes(Protocol):
     """The recorded nodes of one service."""
 
@@ -78,6 +109,9 @@ class Nodes(Protocol):
     def leaving(self) -> list[Node]:
         """Return the nodes that are being given up."""
 
+    def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
+        """Give each new node the position of a lost one of its role; return them as they are."""
+
     def take_back(self, agent_ids: Sequence[str]) -> list[Node]:
         """Have these serve again, of those that were lost or are back already."""
 
@@ -87,9 +121,11 @@ class ManagerPlace(Protocol):
 
     number: int  #: of the service in its application
     application: int
+    address: str  #: of the manager's machine
     store: MutableMapping[str, Any]
     blobs: Blobs
     machines: Machines
+    volumes: Volumes
     nodes: Nodes
     log: logging.Logger
     log_path: Path
@@ -97,6 +133,9 @@ class ManagerPlace(Protocol):
     upload_limit: int  #: bytes
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
+    volume_limit: int  #: MB of a volume
+    startup_limit: int  #: bytes of a startup script
+    startup_time: int  #: seconds that a startup script may run
 
     @property
     def service(self) -> ServiceType:
@@ -130,12 +169,30 @@ class ManagerPlace(Protocol):
     def tell_removed(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have left."""
 
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary that all services of the application share."""
+
 
 class ApplicationPlace(Protocol):
     """A manager of an application, as plugins see it."""
 
     application: int  #: its number
+    address: str  #: of the manager's machine
+    directory: Path  #: where files of this machine may lie; they are gone when the machine is
+    desk: ManagerDesk  #: the director
+    limits: LimitsSection
+    machine: Places | None  #: the machine, None when the manager has none of its own (tests)
 
     @property
     def managers(self) -> list[Any]:
         """The application's service managers, by number."""
+
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary that all services of the application share."""
+
+    def hand_over(self) -> None:
+        """Hand the manager's state to the director, and return when the director has it.
+
+        Raises:
+            ConPaaSError: It could not be handed over; it will be tried again.
+        """

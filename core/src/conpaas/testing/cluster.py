@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 from conpaas import config as files
 from conpaas.agent.config import AgentConfig
 from conpaas.agent.host import AgentHost
+from conpaas.agent.mounts import DirectoryMounts
 from conpaas.agent.server import make_app as make_agent_app
 from conpaas.certificates import Authority, Identity, Role, Verifier, new_key, signing_request
 from conpaas.channel import HttpChannel
@@ -46,6 +47,7 @@ from conpaas.records import Records
 from conpaas.rpc import Progress, finish, stub
 from conpaas.state import State
 from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.clock import Clock
 from conpaas.testing.network import Network, NetworkPeers
 from conpaas.transport import raise_for_error
 
@@ -68,6 +70,7 @@ class TestMachine:
     url: str
     peers: NetworkPeers
     config: str
+    mounts: DirectoryMounts
     supervisor: ProcessSupervisor | None = None
     manager: ApplicationManager | None = None
     agent: AgentHost | None = None
@@ -88,10 +91,14 @@ class Cluster:
     Args:
         plugins: Default: those installed.
         limits: How much is allowed; default: little.
+        credit: What the user may spend, where the plugins charge.
     """
 
     def __init__(
-        self, plugins: Plugins | None = None, limits: LimitsSection | None = None
+        self,
+        plugins: Plugins | None = None,
+        limits: LimitsSection | None = None,
+        credit: int = 1000,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(
             # A job that is cut off may write its last line after everything is closed.
@@ -100,6 +107,7 @@ class Cluster:
         )
         self.directory = Path(self._temporary.name)
         self.plugins = plugins or Plugins.installed()
+        self.clock = Clock()  # the director's
         self.network = Network()
         self.provider = MemoryProvider(MemorySettings())
         self.provider.on_create = self._power_on
@@ -122,7 +130,8 @@ class Cluster:
         self.authority = Authority.create(self.config.data / "authority", DEPLOYMENT)
         self._certificate = self._issue(Identity(Role.DIRECTOR))
         self.start_director()
-        User.create(username="test", password=_password_hash())
+        user = User.create(username="test", password=_password_hash())
+        self.plugins.hook.conpaas_user_created(config=self.config, user=user, credit=credit)
         self.token = new_token(1, "cluster")
 
     def __enter__(self) -> Self:
@@ -233,6 +242,7 @@ class Cluster:
             self._queue,
             objects(self.plugins),
             "cluster",
+            self.clock,
         )
         self._queue.run = self._in_worker
         self.network.join(DIRECTOR_URL, Identity(Role.DIRECTOR), make_director_app(self.director))
@@ -299,6 +309,7 @@ class Cluster:
             url=f"https://{found.address}:{443 if role is Role.MANAGER else 5555}",
             peers=NetworkPeers(self.network, result["certificate"]),
             config=result["config"],
+            mounts=DirectoryMounts(self.directory / "disks"),
         )
 
     def _start(self, machine: TestMachine) -> None:
@@ -330,7 +341,7 @@ class Cluster:
         machine.records = Records(machine.directory / "agent.db")
         host = AgentHost(
             section, self.plugins, machine.directory / "root", machine.supervisor,
-            machine.records,
+            machine.records, machine.mounts,
         )  # fmt: skip
         host.start()
         machine.agent = host
