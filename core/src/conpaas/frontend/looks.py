@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,19 @@ def state_look(state: Any, passing: bool = False) -> StateLook:
     """Return how a state looks; ``passing``: it is at work (a job that runs)."""
     word = str(state)
     return StateLook("passing" if passing else _SHAPE_OF.get(word.lower(), "unknown"), word)
+
+
+@functools.lru_cache(maxsize=512)
+def state_mark(state: str, passing: bool = False) -> Markup:
+    """Return a state as it is shown: colour, shape and word.
+
+    Kept, for a page may show hundreds of them, and there are few different ones.
+    """
+    look = state_look(state, passing)
+    return Markup(
+        '<span class="state state-{shape}">'
+        '<span class="shape shape-{shape}" aria-hidden="true"></span>{word}</span>'
+    ).format(shape=look.shape, word=look.word)
 
 
 def in_words(name: str) -> str:

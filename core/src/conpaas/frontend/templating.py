@@ -59,7 +59,7 @@ def environment(
     }
     made.globals |= {
         "asset": assets.url,
-        "state_look": looks.state_look,
+        "state_mark": looks.state_mark,
         "count": looks.count,
         "icon_of": lambda name: _icon(assets, name),
         "type_of": types,
