@@ -93,6 +93,9 @@ class Pushes:
             )
         size, limit = self._repository.size(), self._repository.limit
         if added and size > limit:
+            self._repository.tidy(now=True)
+            size = self._repository.size()
+        if added and size > limit:
             raise TooLargeError(
                 f"with this push the repository would have {_mb(size)} MB of the {_mb(limit)} MB "
                 "that it may have, and nothing was changed: take large files out of its history "
@@ -114,6 +117,7 @@ class Pushes:
                     f"that is done for the branches {' and '.join(BRANCHES)}."
                 )
         with self._lock:
+            self._repository.choose_branch(BRANCHES)
             for update in versions:
                 yield from self._versions(update)
             yield from self._keep()
@@ -126,6 +130,7 @@ class Pushes:
             ConPaaSError: Some of it is not possible yet.
         """
         with self._lock:
+            self._repository.choose_branch(BRANCHES)
             handled = self._store.get("handled", {})
             for ref, tip in self._repository.tips().items():
                 update = Update(tip, ref)

@@ -24,6 +24,8 @@ from conpaas.errors import TooLargeError
 DEFAULT_BRANCH = "master"
 #: Address space of one git process: what a bomb unpacks to stays out of the manager's memory.
 MEMORY = 1 << 30
+#: Seconds of the processor for one git process.
+PROCESSOR = 3600
 _PATIENCE = 600.0  #: seconds that one git command may take
 _PIECE = 1 << 16
 _ENTRY = 400  #: bytes of a line of ls-tree on average, at most
@@ -35,9 +37,11 @@ _CONFIG = """\
 \tfilemode = true
 \tbare = true
 """
+#: Whoever pushes is not who owns the repository's settings, which git would distrust; it knows
+#: the repository by what was typed (`code`), so that all are trusted: there is only one.
 _SETTINGS = """\
 [safe]
-\tdirectory = {repository}
+\tdirectory = *
 [core]
 \thooksPath = {repository}/hooks
 \tbigFileThreshold = 16m
@@ -59,6 +63,8 @@ _SETTINGS = """\
 \tzeroPaddedFilemode = ignore
 [gc]
 \tauto = 0
+[repack]
+\tupdateServerInfo = false
 """
 
 
@@ -148,6 +154,9 @@ class Repository:
         if bundle is not None:
             with self._lent(bundle) as lent:
                 self._run("fetch", "--quiet", str(lent), "refs/*:refs/*", repository=made)
+            if not self._run("for-each-ref", repository=made):
+                # Git takes one that is cut off in its head for an empty one.
+                raise GitError("the copy of the repository is damaged: it holds no branches")
         made.rename(self.path)
         files.sync_directory(self.home)
 
@@ -178,6 +187,12 @@ class Repository:
         lines = self._run("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
         pairs = (os.fsdecode(line).partition(" ") for line in lines)
         return {ref: tip for tip, _, ref in pairs}
+
+    def choose_branch(self, wanted: Sequence[str]) -> None:
+        """Have new clones begin on the first of these branches that there is, or is to be."""
+        there = self.tips()
+        first = next((name for name in wanted if f"refs/heads/{name}" in there), wanted[0])
+        files.write(self.path / "HEAD", f"ref: refs/heads/{first}\n")
 
     def subject(self, commit: str) -> str:
         """Return the first line of a commit's message, fit to be shown."""
@@ -256,7 +271,7 @@ class Repository:
         packs = len(list((self.path / "objects" / "pack").glob("*.pack")))
         if (now or packs > _MANY_PACKS) and self._tidying.acquire(blocking=False):
             try:
-                self._run("gc", "--quiet", "--prune=1.day.ago")
+                self._run("gc", "--quiet", "--cruft", "--prune=1.day.ago")
             finally:
                 self._tidying.release()
 
@@ -290,7 +305,7 @@ class Repository:
         owner = None if ours else self._owner
         with tempfile.TemporaryFile() as complaints:
             process = subprocess.Popen(
-                ["prlimit", f"--as={MEMORY}", "--", "git", *at, *arguments],
+                ["prlimit", f"--as={MEMORY}", f"--cpu={PROCESSOR}", "--", "git", *at, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,

@@ -17,7 +17,7 @@ from conpaas.features.git.keeping import Keeper
 from conpaas.features.git.key_ring import STORE as KEYS
 from conpaas.features.git.key_ring import KeyRing
 from conpaas.features.git.pushes import Pushes
-from conpaas.features.git.repository import MEMORY, GitError, Repository
+from conpaas.features.git.repository import MEMORY, PROCESSOR, GitError, Repository
 from conpaas.features.git.sshd import USER, Server
 from conpaas.machine.places import Places
 from conpaas.manager.place import ApplicationPlace
@@ -69,8 +69,8 @@ class GitServer:
         """Begin, beside the manager's own beginning; what fails is tried again."""
         threading.Thread(target=self._run, name="git", daemon=True).start()
 
-    def prepare(self) -> None:
-        """Have everything ready; every step is done again without harm.
+    def open(self) -> None:
+        """Have the repository ready and its questions answered, which is all but sshd.
 
         Raises:
             ConPaaSError: The director does not give the repository that it keeps.
@@ -81,9 +81,17 @@ class GitServer:
             # Nobody gets in before the repository is back: a push to an empty one would do harm.
             with Keeper(self._place, self.repository).copy() as copy:
                 self.repository.prepare(self._server.hooks(), copy)
-        key = private_key(self._place.shared(STORE))
-        changed = self._server.configure(key, self.repository.settings, MEMORY)
         self._door.open()
+
+    def prepare(self) -> None:
+        """Have everything ready; every step is done again without harm.
+
+        Raises:
+            ConPaaSError: The director or the supervisor does not do its part.
+        """
+        self.open()
+        key = private_key(self._place.shared(STORE))
+        changed = self._server.configure(key, self.repository.settings, MEMORY, PROCESSOR)
         changed |= self._supervisor.define(PROGRAM, self._server.command())
         if changed and self._supervisor.is_running(PROGRAM):
             self._supervisor.restart(PROGRAM)
@@ -133,6 +141,7 @@ class GitServer:
         try:
             account = answer.result(_ACCOUNT_PATIENCE)
         except (ConPaaSError, TimeoutError) as error:
+            answer.cancel()
             logger.warning("the keys of the owner's account are not known: %s", error)
             return
         if wanted in account:
