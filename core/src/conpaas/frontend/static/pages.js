@@ -52,20 +52,26 @@ function reached(there) {
   document.documentElement.classList.toggle("away", !there);
 }
 
+// What the server said a part is: our own buttons have been added to what is there.
+const said = new WeakMap();
+const remember = () => find("[data-live]").forEach((one) => { if (!said.has(one)) said.set(one, one.innerHTML); });
+const sections = (within) => find(":scope > [id], :scope > .columns > [id]", within).map((one) => one.id).join();
+
 function replace(fresh) {
   const was = main(), is = fresh.getElementById("main");
   if (!is) return;
-  was.toggleAttribute("data-busy", is.hasAttribute("data-busy"));
   const before = states();
+  was.toggleAttribute("data-busy", is.hasAttribute("data-busy"));
+  const edited = typing() || find("[data-live]").some((one) => touched.has(one));
+  if (sections(was) !== sections(is) && !edited) {
+    was.replaceChildren(...is.cloneNode(true).childNodes);
+    ready();
+  }
   for (const old of find("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (!now) { old.replaceChildren(); continue; }
-    if (old.innerHTML === now.innerHTML || touched.has(old)) continue;
+    if (!now || now.innerHTML === said.get(old) || touched.has(old)) continue;
     if (selecting(old) || (old.contains(document.activeElement) && typing())) continue;
     put(old, now);
-  }
-  for (const now of find("[data-live]", is)) {
-    if (!document.getElementById(now.id)) return location.reload();
   }
   enhance(document);
   const after = states();
@@ -74,13 +80,13 @@ function replace(fresh) {
 
 function put(old, now) {
   const focused = old.contains(document.activeElement) ? path(old, document.activeElement) : null;
-  const open = find("details[open]", old).map((one) => one.id);
   const end = old.scrollHeight - old.scrollTop - old.clientHeight < 8;
   const top = old.scrollTop;
+  said.set(old, now.innerHTML);
   old.replaceChildren(...now.cloneNode(true).childNodes);
-  for (const id of open) if (id) document.getElementById(id)?.setAttribute("open", "");
   if (old.hasAttribute("data-follows")) old.scrollTop = end && follows() ? old.scrollHeight : top;
   if (focused) focused.reduce((at, n) => at?.children[n], old)?.focus();
+  find("[data-filter]").forEach(narrow);
 }
 
 const typing = () => ["INPUT", "TEXTAREA", "SELECT"].includes(document.activeElement.tagName);
@@ -221,6 +227,7 @@ document.addEventListener("keydown", (event) => {
 // -- the page as it came --------------------------------------------------------------------------------
 
 function ready() {
+  remember();
   enhance(document);
   find("[data-focus]")[0]?.focus();
   for (const log of find("[data-follows]")) log.scrollTop = log.scrollHeight;
