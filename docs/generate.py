@@ -226,6 +226,7 @@ def _result(operation: Operation, seen: dict[str, Any]) -> str:
     marks = [
         *(["resumes after a crash"] if operation.resumes else []),
         *(["takes precedence"] if operation.preempts else []),
+        *(["costs credit"] if operation.costs else []),
     ]
     return f"job: {result}" + (f"<br>*{', '.join(marks)}*" if marks else "")
 

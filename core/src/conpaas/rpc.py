@@ -148,6 +148,7 @@ class Operation:
     hidden: bool = False
     admin: bool = False
     public: bool = False
+    costs: bool = False
     follow: str = ""
 
     @property
@@ -175,6 +176,7 @@ def expose(
     hidden: bool = False,
     admin: bool = False,
     public: bool = False,
+    costs: bool = False,
     follow: str = "",
 ) -> Callable[[F], F]:
     """Offer a method to callers on other machines.
@@ -192,6 +194,7 @@ def expose(
         hidden: For servers among themselves: no command, no form.
         admin: Only administrators may call it.
         public: Anybody may call it, without logging in.
+        costs: It asks for machines, which cost credit.
         follow: The operation by which a client goes on reading a text that grows.  It takes the
             same arguments and ``after`` (what the piece before said, or None) and returns a
             :class:`Piece`.

@@ -69,6 +69,7 @@ class Applications(abc.ABC):
         then=State.RUNNING,
         otherwise=State.ERROR,
         resumes=True,
+        costs=True,
         done="Application '{name}' with id {aid} is running.",
     )
     def start(

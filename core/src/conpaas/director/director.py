@@ -94,6 +94,7 @@ class Director:
             config,
             clouds,
             self.certificates,
+            clock,
             wanted=lambda machines: self._hook("machines_wanted", machines),
             gone=lambda machines: self._hook("machines_gone", machines),
         )

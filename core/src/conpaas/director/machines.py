@@ -118,6 +118,7 @@ class MachineRoom:
                     state=Life.WANTED.value,
                     request=request,
                     takes_over=takes_over,
+                    created=self._clock(),
                 )
                 part = f"s{service}-{kind}" if service else kind
                 row.name = (

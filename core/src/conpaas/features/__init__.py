@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
+
+#: Where they are.  By name, as plugins are found: what a feature stands on stands on plugins.
+FEATURES = {
+    "credits": "conpaas.features.credits",
+    "local-cloud": "conpaas.features.local_cloud",
+    "memory-cloud": "conpaas.features.memory_cloud",
+}
 
 
 def modules() -> dict[str, ModuleType]:
     """Return the features by name."""
-    from conpaas.features import local_cloud, memory_cloud
-
-    return {"local-cloud": local_cloud, "memory-cloud": memory_cloud}
+    return {name: importlib.import_module(where) for name, where in FEATURES.items()}

@@ -72,6 +72,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         then=State.RUNNING,
         otherwise=State.ERROR,
         resumes=True,
+        costs=True,
         done="Service {service} of application {application} is running.",
     )
     def start(self, cloud: Cloud = None) -> Job[None]:
@@ -136,6 +137,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         then=State.RUNNING,
         otherwise=State.RUNNING,
         resumes=True,
+        costs=True,
     )
     def add_nodes(self, nodes: Counts, cloud: Cloud = None) -> Job[list[NodeInfo]]:
         """Add nodes to the running service."""

@@ -46,6 +46,7 @@ from conpaas.records import Records
 from conpaas.rpc import Progress, finish, stub
 from conpaas.state import State
 from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.clock import Clock
 from conpaas.testing.network import Network, NetworkPeers
 from conpaas.transport import raise_for_error
 
@@ -88,10 +89,14 @@ class Cluster:
     Args:
         plugins: Default: those installed.
         limits: How much is allowed; default: little.
+        credit: What the user may spend, where the plugins charge.
     """
 
     def __init__(
-        self, plugins: Plugins | None = None, limits: LimitsSection | None = None
+        self,
+        plugins: Plugins | None = None,
+        limits: LimitsSection | None = None,
+        credit: int = 1000,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(
             # A job that is cut off may write its last line after everything is closed.
@@ -100,6 +105,7 @@ class Cluster:
         )
         self.directory = Path(self._temporary.name)
         self.plugins = plugins or Plugins.installed()
+        self.clock = Clock()  # the director's
         self.network = Network()
         self.provider = MemoryProvider(MemorySettings())
         self.provider.on_create = self._power_on
@@ -122,7 +128,8 @@ class Cluster:
         self.authority = Authority.create(self.config.data / "authority", DEPLOYMENT)
         self._certificate = self._issue(Identity(Role.DIRECTOR))
         self.start_director()
-        User.create(username="test", password=_password_hash())
+        user = User.create(username="test", password=_password_hash())
+        self.plugins.hook.conpaas_user_created(config=self.config, user=user, credit=credit)
         self.token = new_token(1, "cluster")
 
     def __enter__(self) -> Self:
@@ -233,6 +240,7 @@ class Cluster:
             self._queue,
             objects(self.plugins),
             "cluster",
+            self.clock,
         )
         self._queue.run = self._in_worker
         self.network.join(DIRECTOR_URL, Identity(Role.DIRECTOR), make_director_app(self.director))
