@@ -8,9 +8,9 @@ from typing import Annotated
 import pytest
 from hypothesis import settings
 
-from conpaas import hookimpl
+from conpaas import hookimpl, jobs
 from conpaas.agent.base import LogFile, ServiceAgent
-from conpaas.errors import AgentError, InvalidError
+from conpaas.errors import AgentError, InvalidError, UnreachableError
 from conpaas.manager.base import ServiceManager
 from conpaas.plugins import Plugins
 from conpaas.rpc import Download, Job, Progress, Upload, expose
@@ -197,6 +197,39 @@ def killer(monkeypatch):
 
     monkeypatch.setattr(threading, "excepthook", hook)
     return Killer()
+
+
+@pytest.fixture
+def dying(killer):
+    """Do something on a manager that is killed at a write of its job, and comes back by itself."""
+
+    def do_dying(app, do, number):
+        """Return whether the manager died on the way."""
+        killer.watch(app.machine.records, "execute", jobs._present.get)
+        killer.watch(app.machine.records, "insert", jobs._present.get)
+        done = threading.Event()
+
+        def come_back():
+            while not killer.killed.wait(0.005):
+                if done.is_set() and not killer.killed.is_set():
+                    return
+            app.restart()
+
+        rescuer = threading.Thread(target=come_back)
+        rescuer.start()
+        killer.arm(number)
+        try:
+            do()
+        except UnreachableError:
+            # It died before it could answer that the job has begun.
+            assert killer.killed.is_set()
+        finally:
+            done.set()
+            rescuer.join()
+            killer.arm(None)
+        return killer.died
+
+    return do_dying
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """What the manager's tests share."""
 
 import sqlite3
-import threading
 
 import pytest
 
-from conpaas import jobs
 from conpaas.director.models import Machine
-from conpaas.errors import UnreachableError
 from conpaas.manager.nodes import NodeState
 
 
@@ -87,36 +84,3 @@ def running(app):
     """An application whose simple service runs on one node."""
     app.run(app.service.start())
     return app
-
-
-@pytest.fixture
-def dying(killer):
-    """Do something on a manager that is killed at a write of its job, and comes back by itself."""
-
-    def do_dying(app, do, number):
-        """Return whether the manager died on the way."""
-        killer.watch(app.machine.records, "execute", jobs._present.get)
-        killer.watch(app.machine.records, "insert", jobs._present.get)
-        done = threading.Event()
-
-        def come_back():
-            while not killer.killed.wait(0.005):
-                if done.is_set() and not killer.killed.is_set():
-                    return
-            app.restart()
-
-        rescuer = threading.Thread(target=come_back)
-        rescuer.start()
-        killer.arm(number)
-        try:
-            do()
-        except UnreachableError:
-            # It died before it could answer that the job has begun.
-            assert killer.killed.is_set()
-        finally:
-            done.set()
-            rescuer.join()
-            killer.arm(None)
-        return killer.died
-
-    return do_dying

@@ -17,10 +17,10 @@ from conpaas import files
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError, BusyError
 from conpaas.rpc import Upload
+from conpaas.scripts.runs import Run
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas_generic import scripts as scripts_module
 from conpaas_generic.agent import AgentEntry, GenericAgent
-from conpaas_generic.runs import Run
 from conpaas_generic.scripts import Scripts
 
 Wait = Callable[..., None]

@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conpaas_generic import runner
-from conpaas_generic.processes import identity
-from conpaas_generic.runs import KILLED, NEVER_STARTED, RUNNING, Run
+from conpaas.scripts import runner
+from conpaas.scripts.processes import identity
+from conpaas.scripts.runs import KILLED, NEVER_STARTED, RUNNING, Run
 from conpaas_generic.scripts import NotStartedError, Scripts, launch
 
 Code = Callable[..., Path]

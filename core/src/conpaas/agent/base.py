@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
+from conpaas.agent.mounts import Mounts, SystemMounts
 from conpaas.errors import InvalidError
 from conpaas.logs import tail
 from conpaas.nearest import did_you_mean
@@ -31,6 +32,7 @@ class AgentPlace:
         supervisor: Keeps the software that the agent starts alive; it outlives the agent.
         store: A persisted dictionary of JSON values.
         log: Goes to the file that users see as ``agent.log``.
+        mounts: The machine's file systems.
     """
 
     node: str
@@ -42,6 +44,7 @@ class AgentPlace:
     supervisor: BaseSupervisor
     store: MutableMapping[str, Any]
     log: logging.Logger
+    mounts: Mounts = field(default_factory=SystemMounts)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from conpaas.agent.base import AgentPlace, AgentStatus, ServiceAgent
 from conpaas.agent.config import AgentSection
+from conpaas.agent.mounts import Mounts, SystemMounts
 from conpaas.jobs import JobRunner
 from conpaas.plugins import Plugins
 from conpaas.records import Records, Store
@@ -26,6 +27,7 @@ class AgentHost:
         root: ``/``, or where everything that the agent writes goes instead.
         supervisor: Of this machine.
         records: What the agent must not forget.
+        mounts: The machine's file systems; default: the real ones.
     """
 
     name = "agent"
@@ -37,6 +39,7 @@ class AgentHost:
         root: Path,
         supervisor: BaseSupervisor,
         records: Records,
+        mounts: Mounts | None = None,
     ) -> None:
         place = AgentPlace(
             node=section.node,
@@ -48,6 +51,7 @@ class AgentHost:
             supervisor=supervisor,
             store=Store(records, "agent"),
             log=logging.getLogger(f"conpaas.{section.service_type}"),
+            mounts=mounts or SystemMounts(),
         )
         self.runner = JobRunner(records)
         self.agent: ServiceAgent = plugins.service(section.service_type).agent(place)

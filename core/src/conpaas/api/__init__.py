@@ -29,7 +29,7 @@ from conpaas.api.applications import (
     Services,
     ServiceType,
 )
-from conpaas.api.desk import ManagerDesk
+from conpaas.api.desk import ManagerDesk, VolumeInfo
 from conpaas.api.references import ApplicationRef, CloudOption, OnlyApplication, ServiceRef
 from conpaas.api.system import (
     CloudInfo,
@@ -85,4 +85,5 @@ __all__ = [
     "TokenInfo",
     "UserInfo",
     "Users",
+    "VolumeInfo",
 ]

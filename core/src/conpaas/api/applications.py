@@ -86,7 +86,7 @@ class Applications(abc.ABC):
         preempts=True,
         done="Application '{name}' with id {aid} was stopped.",
         confirm="All machines of the application are given back. "
-        "Its services' definitions, code and settings are kept.",
+        "Its services' definitions, code, settings and volumes are kept.",
     )
     def stop(self, application: ApplicationRef) -> Job[ApplicationInfo]:
         """Stop an application and all its services, keeping their definitions and code."""
@@ -98,7 +98,8 @@ class Applications(abc.ABC):
         resumes=True,
         preempts=True,
         done="Application '{name}' with id {aid} has been deleted.",
-        confirm="The application, its services, their code and all their data are lost.",
+        confirm="The application, its services, their code and all their data are lost, "
+        "with the volumes and what is on them.",
     )
     def delete(self, application: ApplicationRef) -> Job[ApplicationInfo]:
         """Stop an application and delete it with all that belongs to it."""
@@ -196,7 +197,8 @@ class Services(abc.ABC):
     @expose(
         resumes=True,
         done="Service {sid} of application {aid} has been successfully removed.",
-        confirm="The service, its code and all its data are lost.",
+        confirm="The service, its code and all its data are lost, with its volumes and what is on "
+        "them.",
     )
     def remove(self, application: ApplicationRef, service: ServiceRef) -> Job[ServiceInfo]:
         """Stop a service and remove it with all that belongs to it."""

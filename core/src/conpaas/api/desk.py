@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from conpaas.api.applications import ServiceInfo
@@ -10,6 +11,32 @@ from conpaas.api.references import CloudOption
 from conpaas.api.system import MachineInfo
 from conpaas.rpc import Download, Job, Upload, expose
 from conpaas.state import State
+
+
+@dataclass(frozen=True)
+class VolumeInfo:
+    """A volume, as managers see it.
+
+    ``wanted`` is the size that was asked for, ``size`` the true one, in MB.  ``machine`` and
+    ``device`` say where it is attached, None when it is not.  ``role`` and ``position`` say which
+    node it belongs to, also while there is none; without a position it waits for nobody.
+    """
+
+    id: int
+    name: str
+    aid: int
+    sid: int
+    wanted: int
+    size: int
+    cloud: str
+    state: str
+    machine: int | None
+    device: str | None
+    role: str
+    position: int | None
+
+
+VolumeNumber = Annotated[int, "Number of the volume"]
 
 
 class ManagerDesk(abc.ABC):
@@ -89,3 +116,47 @@ class ManagerDesk(abc.ABC):
     @expose(reads=True, hidden=True)
     def list_keys(self) -> tuple[str, ...]:
         """Return the SSH keys of the application's owner, as lines of authorized_keys."""
+
+    @abc.abstractmethod
+    @expose(reads=True, hidden=True)
+    def list_volumes(self) -> tuple[VolumeInfo, ...]:
+        """List the volumes of all services of the application."""
+
+    @abc.abstractmethod
+    @expose(hidden=True, resumes=True)
+    def create_volume(
+        self,
+        machine: Annotated[int, "Number of the machine that it is for: it is made in its cloud"],
+        name: Annotated[str, "As users call it"],
+        size: Annotated[int, "In MB, at least"],
+        position: Annotated[int, "Of the node among those of its role"],
+        key: Annotated[str, "The same key gets the same volume, however often it is asked"],
+    ) -> Job[VolumeInfo]:
+        """Create a volume; nothing is left of one that cannot be created."""
+
+    @abc.abstractmethod
+    @expose(hidden=True, resumes=True)
+    def attach_volume(
+        self,
+        volume: VolumeNumber,
+        machine: Annotated[int, "Number of the machine"],
+        position: Annotated[int, "Of the node among those of its role"],
+    ) -> Job[VolumeInfo]:
+        """Attach a volume to a machine, of whose node it is from now on."""
+
+    @abc.abstractmethod
+    @expose(hidden=True, resumes=True)
+    def detach_volume(self, volume: VolumeNumber) -> Job[VolumeInfo]:
+        """Detach a volume; one that is not attached is fine."""
+
+    @abc.abstractmethod
+    @expose(hidden=True)
+    def orphan_volumes(
+        self, volumes: Annotated[tuple[int, ...], "Numbers of the volumes"]
+    ) -> None:
+        """Note that volumes wait for no node any more."""
+
+    @abc.abstractmethod
+    @expose(hidden=True, resumes=True)
+    def destroy_volume(self, volume: VolumeNumber) -> Job[None]:
+        """Detach a volume and destroy it with its data; one that is gone is fine."""

@@ -17,6 +17,7 @@ from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine, Service, StateChange
 from conpaas.director.objects import ApiObject
 from conpaas.director.prepared import Prepared
+from conpaas.director.volumes import volumes_of
 from conpaas.errors import CloudError, ConPaaSError, InvalidError
 from conpaas.rpc import Job, JobState, Operation, Progress, patiently, scaled
 from conpaas.state import State
@@ -137,6 +138,9 @@ class ApplicationsObject(ApiObject, api.Applications):
         info = self.info(row)
         yield Progress(0, "giving the machines back")
         self._destroy_all(row)
+        if volumes := volumes_of(row.id):
+            yield Progress(70, f"destroying {', '.join(v.name for v in volumes)} and all data")
+            self.director.volumes.destroy(volumes)
         yield Progress(90, "deleting the application")
         self.director.files(row.id).delete_all()
         return info

@@ -6,13 +6,14 @@ import hashlib
 from typing import Any
 
 from conpaas import api
-from conpaas.api import MachineInfo, ServiceInfo
+from conpaas.api import MachineInfo, ServiceInfo, VolumeInfo
 from conpaas.director import keys
 from conpaas.director.jobs import Scope
 from conpaas.director.leaving import is_shut_out
 from conpaas.director.machines import Life, machine_info
 from conpaas.director.models import Application, Machine, Service, database
 from conpaas.director.objects import ApiObject
+from conpaas.director.volumes import find_volume, volume_info, volumes_of
 from conpaas.errors import DeniedError, InvalidError, NotFoundError
 from conpaas.rpc import Download, Job, JobState, Operation, Progress, Upload
 from conpaas.state import State
@@ -125,6 +126,50 @@ class DeskObject(ApiObject, api.ManagerDesk):
         """Forget a file."""
         self.director.files(self.application.id).delete(digest)
 
+    def list_volumes(self) -> tuple[VolumeInfo, ...]:
+        """List the volumes of all services of the application."""
+        return tuple(volume_info(row) for row in volumes_of(self.application.id))
+
+    def create_volume(
+        self, machine: int, name: str, size: int, position: int, key: str
+    ) -> Job[VolumeInfo]:
+        """Create a volume; nothing is left of one that cannot be created."""
+        # Noted before it is answered: whoever removes the service from now on finds it.
+        row = self.director.volumes.want(self._machine(machine), name, size, position, key)
+        yield Progress(0, f"asking the cloud {row.cloud} for a volume of {row.wanted} MB")
+        return volume_info(self.director.volumes.create(row))
+
+    def attach_volume(self, volume: int, machine: int, position: int) -> Job[VolumeInfo]:
+        """Attach a volume to a machine, of whose node it is from now on."""
+        row, there = find_volume(self.application.id, volume), self._machine(machine)
+        yield Progress(0, f"attaching the volume {row.name} to {there.name}")
+        return volume_info(self.director.volumes.attach(row, there, position))
+
+    def detach_volume(self, volume: int) -> Job[VolumeInfo]:
+        """Detach a volume."""
+        row = find_volume(self.application.id, volume)
+        yield Progress(0, f"detaching the volume {row.name}")
+        return volume_info(self.director.volumes.detach(row))
+
+    def orphan_volumes(self, volumes: tuple[int, ...]) -> None:
+        """Note that volumes wait for no node any more."""
+        application = self.application.id
+        self.director.volumes.orphan([find_volume(application, n).id for n in volumes])
+
+    def destroy_volume(self, volume: int) -> Job[None]:
+        """Detach a volume and destroy it with its data."""
+        row = find_volume(self.application.id, volume)
+        yield Progress(0, f"destroying the volume {row.name}")
+        self.director.volumes.destroy([row])
+
+    def _machine(self, number: int) -> Machine:
+        found: Machine | None = Machine.get_or_none(
+            Machine.id == number, Machine.application == self.application, Machine.service != 0
+        )
+        if found is None:
+            raise NotFoundError(f"the application has no machine {number}")
+        return found
+
     def list_keys(self) -> tuple[str, ...]:
         """Return the SSH keys of the application's owner; none of one who is disabled."""
         owner = self.application.user_id
@@ -137,6 +182,10 @@ class DeskObject(ApiObject, api.ManagerDesk):
         number = self.application.id
         if operation.name == "create_machines":
             return Scope(f"machines {arguments['key'][:64]} of {number}", number, same=True)
+        if "volume" in operation.name:
+            known = [name for name in ("volume", "machine", "key") if name in arguments]
+            about = " ".join(str(arguments[name])[:64] for name in known)
+            return Scope(f"{operation.name} {about} of {number}", number, same=True)
         wanted = "-".join(str(machine) for machine in sorted(arguments["machines"]))
         # A digest: two long lists that begin alike are two removals.
         which = hashlib.sha256(wanted.encode()).hexdigest()[:32]

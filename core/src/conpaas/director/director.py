@@ -20,6 +20,7 @@ from conpaas.director.joining import Joining
 from conpaas.director.machines import Life, MachineRoom
 from conpaas.director.models import Application, Machine, StateChange
 from conpaas.director.users import Caller
+from conpaas.director.volumes import VolumeRoom
 from conpaas.errors import (
     CloudError,
     DeniedError,
@@ -96,8 +97,9 @@ class Director:
             self.certificates,
             clock,
             wanted=lambda machines: self._hook("machines_wanted", machines),
-            gone=lambda machines: self._hook("machines_gone", machines),
+            gone=self._machines_gone,
         )
+        self.volumes = VolumeRoom(config, clouds, clock)
         self.joining = Joining(self.certificates, config, self._address_of, clock)
         self.ways = ways
         self.clock = clock
@@ -202,6 +204,10 @@ class Director:
         except UnreachableError:
             return False
         return True
+
+    def _machines_gone(self, machines: list[Machine]) -> None:
+        self.volumes.machines_gone(machines)
+        self._hook("machines_gone", machines)
 
     def _hook(self, name: str, machines: list[Machine]) -> None:
         getattr(self.plugins.hook, f"conpaas_{name}")(director=self, machines=machines)

@@ -9,6 +9,7 @@ from conpaas.api import ServiceInfo, ServiceType
 from conpaas.director.jobs import Scope
 from conpaas.director.models import Application, Service, database
 from conpaas.director.objects import ApiObject
+from conpaas.director.volumes import volumes_of
 from conpaas.rpc import Job, JobState, Operation, Progress, patiently, scaled
 from conpaas.state import State
 
@@ -85,7 +86,10 @@ class ServicesObject(ApiObject, api.Services):
         if machine is not None:
             manager = self.director.manager(machine, self.caller.username)
             removal = patiently(lambda: manager.remove_service(number=info.sid))
-            yield from scaled(removal, 0, 95)
+            yield from scaled(removal, 0, 90)
+        if volumes := volumes_of(row.id, info.sid):
+            yield Progress(90, f"destroying {', '.join(v.name for v in volumes)} and all data")
+            self.director.volumes.destroy(volumes)
         return info
 
     def scope(self, operation: Operation, arguments: dict[str, Any]) -> Scope:

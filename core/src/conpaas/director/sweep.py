@@ -11,6 +11,8 @@ from conpaas.director.director import Director
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine, User
 from conpaas.director.users import Caller
+from conpaas.director.volumes import VolumeState
+from conpaas.director.volumes_model import Volume
 from conpaas.errors import ConPaaSError
 from conpaas.state import State
 
@@ -34,6 +36,7 @@ class Sweep:
                 machines = cloud.list_machines()
                 self._remove_unknown(cloud, machines)
                 self._boot_stopped(cloud, machines)
+                self._remove_unknown_volumes(cloud)
             except ConPaaSError as error:
                 logger.warning("the cloud %s cannot be swept: %s", cloud.name, error)
         self._finish_doomed()
@@ -51,9 +54,21 @@ class Sweep:
             if machine.name not in wanted and old:
                 logger.warning("%s on %s is nobody's: destroying it", machine.name, cloud.name)
                 _try(partial(cloud.destroy_machine, machine.id))
-        for volume in cloud.list_volumes():
+
+    def _remove_unknown_volumes(self, cloud: Cloud) -> None:
+        """Destroy tagged volumes that no record wants, with what nobody can reach any more."""
+        volumes = cloud.list_volumes()
+        # Asked after the cloud: what has been made meanwhile is not among its volumes.
+        wanted = {
+            row.cloud_name
+            for row in Volume.select(Volume.cloud_name).where(
+                Volume.state != VolumeState.GONE.value
+            )
+        }
+        now = self._director.clock()
+        for volume in volumes:
             old = now - volume.created > self._director.config.machines.sweep_age
-            if volume.machine is None and old:
+            if volume.name not in wanted and volume.machine is None and old:
                 logger.warning("volume %s on %s is nobody's", volume.name, cloud.name)
                 _try(partial(cloud.destroy_volume, volume.id))
 
@@ -70,13 +85,12 @@ class Sweep:
 
     def _finish_doomed(self) -> None:
         """Destroy what a cloud kept when it was told to destroy it."""
-        doomed = list(Machine.select().where(Machine.state == Life.DOOMED.value))
-        if not doomed:
-            return
-        try:
-            self._director.room.destroy(doomed)
-        except ConPaaSError as error:
-            logger.warning("machines cannot be destroyed yet: %s", error)
+        machines = list(Machine.select().where(Machine.state == Life.DOOMED.value))
+        if machines:
+            _try(partial(self._director.room.destroy, machines))
+        volumes = list(Volume.select().where(Volume.state == VolumeState.DOOMED.value))
+        if volumes:
+            _try(partial(self._director.volumes.destroy, volumes))
 
     def _look_at_managers(self) -> None:
         """Replace managers whose machine is gone."""

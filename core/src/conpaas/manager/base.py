@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, TypeVar
 
@@ -79,7 +80,9 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         """Start the service on its first nodes."""
         roles = self._first_roles()
         yield Progress(0, f"asking for {machines(len(roles))}")
-        nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 70)
+        nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
+        yield from scaled(self.initialise(nodes), 50, 60)
+        yield from scaled(self.equip(nodes), 60, 70)
         yield Progress(70, "configuring the service")
         yield from _handled(self.on_start(nodes), 70, 98)
         self.place.tell_added(nodes)
@@ -92,10 +95,10 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         preempts=True,
         done="Service {service} of application {application} is stopped.",
         confirm="The machines of the service are given back with what is on them. "
-        "Its definition, code and settings are kept.",
+        "Its definition, code, settings and volumes are kept.",
     )
     def stop(self) -> Job[None]:
-        """Stop the service and give its machines back; its code and settings are kept."""
+        """Stop the service and give its machines back; code, settings and volumes are kept."""
         yield Progress(0, "winding the service down")
         try:
             yield from _handled(self.on_stop(), 0, 40)
@@ -104,8 +107,9 @@ class ServiceManager(ManagerTools[A], abc.ABC):
             self.log.warning("while winding down: %s", error, exc_info=error)
             yield Progress(40, f"winding down failed, going on: {error}")
         gone = self.nodes
-        yield Progress(40, f"giving {machines(len(gone))} back")
-        yield from scaled(self.place.machines.release_all(), 40, 100)
+        yield from self._part(gone, 40, 60)
+        yield Progress(60, f"giving {machines(len(gone))} back")
+        yield from scaled(self.place.machines.release_all(), 60, 100)
         self.place.tell_removed(gone)
 
     @expose(
@@ -125,9 +129,11 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         yield from scaled(self.place.machines.release(gone), 0, 20)
         there = Counter(node.role for node in self.nodes)
         missing = Counter(self._first_roles()) - there
-        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 20, 60)
+        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 20, 50)
         # Only now: before it is ready, what this job got before a crash looks left over too.
-        yield from scaled(self.place.machines.tidy(), 60, 70)
+        yield from scaled(self.place.machines.tidy(), 50, 55)
+        yield from scaled(self.initialise(self.nodes), 55, 60)
+        yield from scaled(self.equip(self.nodes), 60, 70)
         yield Progress(70, "configuring the service")
         yield from _handled(self.on_start(self.nodes), 70, 98)
 
@@ -147,13 +153,16 @@ class ServiceManager(ManagerTools[A], abc.ABC):
             self.check_add(counts)
         roles = [role for role, count in counts.items() for _ in range(count)]
         yield Progress(0, f"asking for {machines(len(roles))}")
-        added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 70)
-        yield Progress(70, "configuring the new nodes")
+        added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
         try:
+            yield from scaled(self.initialise(added), 50, 60)
+            yield from scaled(self.equip(added), 60, 70)
+            yield Progress(70, "configuring the new nodes")
             yield from _handled(self.on_nodes_added(added), 70, 90)
         except ConPaaSError as error:
             yield Progress(90, f"giving the new machines back, because: {error}")
-            yield from scaled(self.place.machines.release(added), 90, 95)
+            yield from self._part(added, 90, 92)
+            yield from scaled(self.place.machines.release(added), 92, 95)
             yield from _handled(self.on_nodes_removed(added), 95, 98)
             raise
         self.place.tell_added(added)
@@ -178,9 +187,10 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         )
         self.place.leave(leaving)
         yield Progress(1, f"draining {', '.join(node.id for node in leaving)}")
-        yield from _handled(self.on_nodes_leaving(leaving), 0, 40)
-        yield Progress(40, f"giving {machines(len(leaving))} back")
-        yield from scaled(self.place.machines.release(leaving), 40, 80)
+        yield from _handled(self.on_nodes_leaving(leaving), 1, 40)
+        yield from scaled(self.unequip(leaving, for_good=True), 40, 60)
+        yield Progress(60, f"giving {machines(len(leaving))} back")
+        yield from scaled(self.place.machines.release(leaving), 60, 80)
         yield Progress(80, "telling the other nodes")
         yield from _handled(self.on_nodes_removed(leaving), 80, 98)
         self.place.tell_removed(leaving)
@@ -202,9 +212,12 @@ class ServiceManager(ManagerTools[A], abc.ABC):
             yield from _handled(self.on_node_lost(node), 0, 10)
         yield Progress(10, f"asking for {machines(len(lost))} instead")
         added = yield from scaled(
-            self.place.machines.provide([node.role for node in lost], None), 10, 60
+            self.place.machines.provide([node.role for node in lost], None), 10, 50
         )
-        yield from scaled(self.place.machines.release(lost), 60, 70)
+        yield from scaled(self.initialise(added), 50, 55)
+        yield from scaled(self.place.machines.release(lost), 55, 60)
+        added = self.place.nodes.succeed(lost, added)
+        yield from scaled(self.equip(added), 60, 70)
         yield from _handled(self.on_nodes_removed(lost), 70, 80)
         yield from _handled(self.on_nodes_added(added), 80, 98)
         self.place.tell_removed(lost)
@@ -224,6 +237,7 @@ class ServiceManager(ManagerTools[A], abc.ABC):
         """Take lost nodes in again that have come back."""
         yield Progress(0, f"taking back {', '.join(agent_ids)}")
         found = self.place.nodes.take_back(agent_ids)
+        yield from scaled(self.equip(found), 0, 10)
         yield from _handled(self.on_nodes_added(found), 10, 98)
 
     @expose(reads=True)
@@ -300,10 +314,37 @@ class ServiceManager(ManagerTools[A], abc.ABC):
                 "to give up all"
             )
 
+    # -- what features add to: they call super() ----------------------------------------------
+
+    def initialise(self, nodes: Sequence[Node]) -> Job[None]:
+        """Have new machines do what each must do once; those that cannot are given back."""
+        yield from ()
+
+    def equip(self, nodes: Sequence[Node]) -> Job[None]:
+        """Bring nodes what is theirs, before their handlers are called; may be repeated."""
+        yield from ()
+
+    def unequip(self, nodes: Sequence[Node], *, for_good: bool) -> Job[None]:
+        """Take from nodes whose machines are about to go what must be kept.
+
+        Args:
+            nodes: They may not answer: that keeps nothing from going on.
+            for_good: Nobody takes their places later, as after a stop somebody does.
+        """
+        yield from ()
+
     # -- core's own ---------------------------------------------------------------------------
 
     def _first_roles(self) -> tuple[str, ...]:
         return self.first_roles or (self.service.default_role.name,)
+
+    def _part(self, nodes: Sequence[Node], low: int, high: int) -> Job[None]:
+        """Take from nodes what must be kept; nothing keeps their machines from going."""
+        try:
+            yield from scaled(self.unequip(nodes, for_good=False), low, high)
+        except Exception as error:
+            self.log.warning("while taking from the nodes: %s", error, exc_info=error)
+            yield Progress(high, f"taking from the nodes failed, going on: {error}")
 
     def replaceable(self) -> list[Node]:
         """Return the lost nodes whose role says that they are replaced."""

@@ -30,6 +30,13 @@ STEPS = (
         machine INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL
     );
     """,
+    """
+    ALTER TABLE node ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
+    UPDATE node SET position = (
+        SELECT COUNT(*) FROM node AS older WHERE older.service = node.service
+        AND older.role = node.role AND older.machine < node.machine
+    );
+    """,
 )
 
 
@@ -117,7 +124,7 @@ class Book:
             for machine in machines:
                 numbers.append(machine.id)
                 self.records.execute(
-                    "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     node_id(machine.id),
                     service,
                     machine.role,
@@ -126,8 +133,27 @@ class Book:
                     machine.id,
                     NodeState.JOINING.value,
                     self._clock(),
+                    self._free_position(service, machine.role),
                 )
             return [node for node in self.nodes(service) if node.machine in numbers]
+
+    def _free_position(self, service: int, role: str) -> int:
+        taken = {node.position for node in self.nodes(service) if node.role == role}
+        return next(position for position in range(len(taken) + 1) if position not in taken)
+
+    def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
+        """Give each new node the position of a lost one of its role; return them as they are."""
+        heirs = {role: [n for n in added if n.role == role] for role in {n.role for n in added}}
+        with self.records.transaction():
+            for node in lost:
+                if heirs.get(node.role):
+                    self.records.execute(
+                        "UPDATE node SET position = ? WHERE id = ?",
+                        node.position,
+                        heirs[node.role].pop(0).id,
+                    )
+        ids = {node.id for node in added}
+        return [node for node in self.nodes() if node.id in ids]
 
     def mark(self, nodes: Iterable[Node], state: NodeState) -> None:
         """Change the state of nodes."""
@@ -168,4 +194,5 @@ def _node(row: Any) -> Node:
         machine=row["machine"],
         state=NodeState(row["state"]),
         created=row["created"],
+        position=row["position"],
     )

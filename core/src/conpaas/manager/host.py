@@ -18,7 +18,8 @@ from conpaas.manager.book import Book
 from conpaas.manager.config import ManagerConfig
 from conpaas.manager.machines import ServiceMachines
 from conpaas.manager.nodes import Node, NodeState
-from conpaas.manager.place import Blobs, Machines, Nodes
+from conpaas.manager.place import Blobs, Machines, Nodes, Volumes
+from conpaas.manager.volumes import ServiceVolumes
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
 from conpaas.records import Store
@@ -69,6 +70,9 @@ class ServiceHost:
         self.upload_limit = config.limits.upload
         self.unpacked_limit = config.limits.unpacked
         self.members_limit = config.limits.members
+        self.volume_limit = config.limits.volume
+        self.startup_limit = config.limits.startup_script
+        self.startup_time = config.limits.startup_time
         self.blobs: Blobs = blobs
         self.store: MutableMapping[str, Any] = Store(book.records, self.name)
         self.log_path = logs / f"service-{number}.log"
@@ -77,6 +81,7 @@ class ServiceHost:
         self.machines: Machines = ServiceMachines(
             number, book, desk, runner, ways, config.watch.boot
         )
+        self.volumes: Volumes = ServiceVolumes(number, desk, runner)
         self._book = book
         self._ways = ways
         self._runner = runner
@@ -202,6 +207,10 @@ class HostNodes:
     def leaving(self) -> list[Node]:
         """Return the nodes that are being given up."""
         return self._book.nodes(self._number, NodeState.LEAVING)
+
+    def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
+        """Give each new node the position of a lost one of its role; return them as they are."""
+        return self._book.succeed(lost, added)
 
     def take_back(self, agent_ids: Sequence[str]) -> list[Node]:
         """Have these serve again, of those that were lost or are back already."""

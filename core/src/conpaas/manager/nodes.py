@@ -20,7 +20,8 @@ class Node:
     """A machine of a service.
 
     ``id`` is what users type (``agent_id``); ``machine`` is the director's number of the machine.
-    ``created`` is in seconds since 1970, UTC.
+    ``created`` is in seconds since 1970, UTC.  ``position`` counts the nodes of its role from 0;
+    who replaces a node has its position.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Node:
     machine: int
     state: NodeState = NodeState.READY
     created: float = 0.0
+    position: int = 0
 
 
 @dataclass(frozen=True)

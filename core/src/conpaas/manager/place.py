@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
-from conpaas.api import Change
+from conpaas.api import Change, VolumeInfo
 from conpaas.errors import ConPaaSError
 from conpaas.manager.nodes import Node
 from conpaas.rpc import Job
@@ -63,6 +63,35 @@ class Machines(Protocol):
         """Give back the nodes that never joined, and the machines that are no node's."""
 
 
+class Volumes(Protocol):
+    """The volumes of one service, by way of the director."""
+
+    def all(self) -> list[VolumeInfo]:
+        """Return the volumes of the service, oldest first."""
+
+    def of_application(self) -> list[VolumeInfo]:
+        """Return the volumes of all services of the application: names are unique in it."""
+
+    def create(self, node: Node, name: str, size: int) -> Job[VolumeInfo]:
+        """Create a volume of at least ``size`` MB for a node, in its cloud.
+
+        Run again by the same job after a crash, it returns the same volume.  Nothing is left of
+        one that cannot be created.
+        """
+
+    def attach(self, volume: VolumeInfo, node: Node) -> Job[VolumeInfo]:
+        """Attach a volume to a node, to which it belongs from now on; repeated, it is the same."""
+
+    def detach(self, volume: VolumeInfo) -> Job[None]:
+        """Detach a volume; it still belongs to the node of that role and position."""
+
+    def orphan(self, volumes: Sequence[VolumeInfo]) -> None:
+        """Note that volumes belong to no node any more."""
+
+    def destroy(self, volume: VolumeInfo) -> Job[None]:
+        """Detach a volume and destroy it with its data; one that is gone is fine."""
+
+
 class Nodes(Protocol):
     """The recorded nodes of one service."""
 
@@ -78,6 +107,9 @@ class Nodes(Protocol):
     def leaving(self) -> list[Node]:
         """Return the nodes that are being given up."""
 
+    def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
+        """Give each new node the position of a lost one of its role; return them as they are."""
+
     def take_back(self, agent_ids: Sequence[str]) -> list[Node]:
         """Have these serve again, of those that were lost or are back already."""
 
@@ -90,6 +122,7 @@ class ManagerPlace(Protocol):
     store: MutableMapping[str, Any]
     blobs: Blobs
     machines: Machines
+    volumes: Volumes
     nodes: Nodes
     log: logging.Logger
     log_path: Path
@@ -97,6 +130,9 @@ class ManagerPlace(Protocol):
     upload_limit: int  #: bytes
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
+    volume_limit: int  #: MB of a volume
+    startup_limit: int  #: bytes of a startup script
+    startup_time: int  #: seconds that a startup script may run
 
     @property
     def service(self) -> ServiceType:

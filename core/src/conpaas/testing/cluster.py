@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 from conpaas import config as files
 from conpaas.agent.config import AgentConfig
 from conpaas.agent.host import AgentHost
+from conpaas.agent.mounts import DirectoryMounts
 from conpaas.agent.server import make_app as make_agent_app
 from conpaas.certificates import Authority, Identity, Role, Verifier, new_key, signing_request
 from conpaas.channel import HttpChannel
@@ -69,6 +70,7 @@ class TestMachine:
     url: str
     peers: NetworkPeers
     config: str
+    mounts: DirectoryMounts
     supervisor: ProcessSupervisor | None = None
     manager: ApplicationManager | None = None
     agent: AgentHost | None = None
@@ -307,6 +309,7 @@ class Cluster:
             url=f"https://{found.address}:{443 if role is Role.MANAGER else 5555}",
             peers=NetworkPeers(self.network, result["certificate"]),
             config=result["config"],
+            mounts=DirectoryMounts(self.directory / "disks"),
         )
 
     def _start(self, machine: TestMachine) -> None:
@@ -338,7 +341,7 @@ class Cluster:
         machine.records = Records(machine.directory / "agent.db")
         host = AgentHost(
             section, self.plugins, machine.directory / "root", machine.supervisor,
-            machine.records,
+            machine.records, machine.mounts,
         )  # fmt: skip
         host.start()
         machine.agent = host

@@ -16,8 +16,9 @@ from conpaas import files
 from conpaas.agent.base import AgentPlace, LogFile
 from conpaas.errors import AgentError, BusyError
 from conpaas.features.code.agent import CodeAgent, VersionId
+from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.rpc import expose
-from conpaas_generic.runs import Run
+from conpaas.scripts.runs import Run
 from conpaas_generic.scripts import NotStartedError, Scripts
 
 RunNumber = Annotated[
@@ -46,7 +47,7 @@ class ScriptStatuses:
     cleanup: str
 
 
-class GenericAgent(CodeAgent):
+class GenericAgent(CodeAgent, VolumeAgent):
     """Runs the user's scripts."""
 
     def __init__(self, place: AgentPlace) -> None:

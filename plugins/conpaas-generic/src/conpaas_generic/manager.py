@@ -21,6 +21,7 @@ from conpaas.errors import (
 )
 from conpaas.features.code.manager import CodeManager
 from conpaas.features.code.versions import CodeVersion
+from conpaas.features.volumes.manager import VolumeManager
 from conpaas.manager.base import Counts, Node
 from conpaas.manager.nodes import NodeInfo
 from conpaas.manager.place import ManagerPlace
@@ -59,7 +60,7 @@ class ScriptStatus:
     cleanup: str
 
 
-class GenericManager(CodeManager[GenericAgent]):
+class GenericManager(CodeManager[GenericAgent], VolumeManager[GenericAgent]):
     """Directs the nodes that run the user's scripts.
 
     Whatever changes, the nodes are brought to where they belong by the same steps, each of which
@@ -139,6 +140,13 @@ class GenericManager(CodeManager[GenericAgent]):
         if not self.place.resuming:
             self.store["attempt"] = self.store.get("attempt", 0) + 1
 
+    # -- the volumes --------------------------------------------------------------------------
+
+    def check_volumes(self, nodes: Sequence[Node]) -> None:
+        """Refuse while a script runs: it may use what is taken from it."""
+        with self._scripts_lock:
+            self._refuse_while_running(nodes)
+
     # -- the scripts --------------------------------------------------------------------------
 
     @expose(states=(State.RUNNING,), done="Service started executing 'run.sh' on all the agents.")
@@ -208,8 +216,8 @@ class GenericManager(CodeManager[GenericAgent]):
         )
         self.log.info("%s.sh started with %r", script, arguments)
 
-    def _refuse_while_running(self) -> None:
-        if any(self.ask_all(lambda agent: agent.is_running())):
+    def _refuse_while_running(self, nodes: Sequence[Node] | None = None) -> None:
+        if any(self.ask_all(lambda agent: agent.is_running(), nodes)):
             raise WrongStateError(STILL_RUNNING)
 
     def _until(

@@ -1,7 +1,7 @@
 """The five scripts of a user, on one machine: start them, ask about them, kill them.
 
-Knows nothing of ConPaaS, and nothing that is not in its files: whoever makes a new object for the
-same directory, after whatever crash, goes on where the last one was.
+Knows nothing that is not in its files: whoever makes a new object for the same directory, after
+whatever crash, goes on where the last one was.
 """
 
 from __future__ import annotations
@@ -11,47 +11,19 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from conpaas_generic.processes import kill_descendants
-from conpaas_generic.runs import NEVER_STARTED, Run, Spec, runs_below
+from conpaas.scripts.launch import NotStartedError, launch
+from conpaas.scripts.processes import kill_descendants
+from conpaas.scripts.runs import NEVER_STARTED, Run, Spec, runs_below
 
+__all__ = ["GRACE", "LOG_LIMIT", "SCRIPTS", "NotStartedError", "Scripts", "launch"]
 SCRIPTS = ("init", "notify", "run", "interrupt", "cleanup")
 LOG_LIMIT = 16 << 20  #: bytes of agent.out and of agent.err
 GRACE = 10.0  #: seconds between being asked to end and being killed
-_LAUNCH_TIMEOUT = 30.0
-
-
-class NotStartedError(RuntimeError):
-    """A script could not be started; the text says why."""
-
-
-def launch(run: Run) -> None:
-    """Begin a run in a process of its own; one that was begun before is left alone.
-
-    Raises:
-        NotStartedError: It could not be begun.
-    """
-    log = run.path / "runner.log"
-    try:
-        with log.open("ab") as out:
-            subprocess.run(
-                [sys.executable, "-m", "conpaas_generic.runner", str(run.path)],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                timeout=_LAUNCH_TIMEOUT,
-            )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotStartedError(f"{run.script}.sh cannot be started: {error}") from error
-    if run.runner is None:
-        words = log.read_text(errors="replace").strip().rpartition("\n")[2]
-        raise NotStartedError(f"{run.script}.sh cannot be started: {words}")
 
 
 class Scripts:

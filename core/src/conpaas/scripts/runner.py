@@ -1,4 +1,4 @@
-"""Runs one script, apart from whoever began it: ``python -m conpaas_generic.runner <run>``.
+"""Runs one script, apart from whoever began it: ``python -m conpaas.scripts.runner <run>``.
 
 It returns as soon as the script is begun, or was begun before; a process of its own stays, which
 outlives the agent, owns every descendant of the script and notes how the script ended.  SIGTERM to
@@ -16,14 +16,14 @@ import sys
 import time
 from pathlib import Path
 
-from conpaas_generic.processes import (
+from conpaas.scripts.processes import (
     adopt_orphans,
     descendants,
     exit_code,
     kill_descendants,
     terminate_descendants,
 )
-from conpaas_generic.runs import Run, Spec, runs_below
+from conpaas.scripts.runs import Run, Spec, runs_below
 
 _SIGNALS = frozenset({signal.SIGCHLD, signal.SIGTERM})
 _CANNOT_RUN = 127  #: the exit code of shells for it

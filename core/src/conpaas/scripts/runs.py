@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from conpaas_generic.processes import Identity, identity, is_alive
+from conpaas.scripts.processes import Identity, identity, is_alive
 
 NEVER_STARTED = "NEVER STARTED"
 RUNNING = "RUNNING"

@@ -1,0 +1,108 @@
+"""A manager or a director's worker may be killed at any write: no volume is lost or leaked."""
+
+import itertools
+import threading
+
+import pytest
+
+from conpaas import jobs
+from conpaas.director.models import Job
+
+
+def walk(shop, dying, *changes):
+    """Make changes that lead back to where they began, with a kill at each write of theirs."""
+    expected = []
+    for change in changes:
+        change()
+        expected.append(shop.seen())
+    for number in itertools.count():
+        died = []
+        for change, seen in zip(changes, expected, strict=True):
+            died.append(dying(shop, change, number))
+            shop.idle()
+            assert shop.seen() == seen, f"killed at write {number}"
+        if not any(died):
+            assert number > 3
+            return
+
+
+def test_creating_and_deleting_survive_a_kill_of_the_manager_at_every_write(shop, dying):
+    def delete():
+        shop.cluster.run(shop.user.delete_volume(vol_name="data"))
+
+    walk(shop, dying, shop.create, delete)
+
+
+def test_detaching_and_attaching_survive_a_kill_of_the_manager_at_every_write(shop, dying):
+    shop.create()
+    node = shop.nodes()[0].agent_id
+    walk(
+        shop,
+        dying,
+        lambda: shop.cluster.run(shop.user.detach_volume(vol_name="data")),
+        lambda: shop.cluster.run(shop.user.attach_volume(vol_name="data", agent_id=node)),
+    )
+
+
+def test_stopping_and_starting_survive_a_kill_of_the_manager_at_every_write(shop, dying):
+    shop.create()
+    walk(
+        shop,
+        dying,
+        lambda: shop.cluster.run(shop.user.stop()),
+        lambda: shop.cluster.run(shop.user.start()),
+    )
+
+
+def in_worker():
+    """Whether this thread runs a job of the director: a manager's jobs call it too."""
+    return threading.current_thread().name.startswith("job-") and jobs._present.get() is None
+
+
+@pytest.fixture
+def dying_worker(cluster, killer):
+    """Do something with a director whose worker dies at its n-th write; another takes over."""
+    killer.watch(cluster.database, "execute_sql", in_worker)
+
+    def do_dying(shop, do, number):
+        done = threading.Event()
+
+        def take_over():
+            while not killer.killed.wait(0.005):
+                if done.is_set() and not killer.killed.is_set():
+                    return
+            killer.arm(None)
+            with cluster.database.connection_context():
+                cluster.director.jobs.take_up(own=True)
+
+        rescuer = threading.Thread(target=take_over)
+        rescuer.start()
+        killer.died = False
+        killer.arm(number)
+        try:
+            do()
+        finally:
+            done.set()
+            rescuer.join()
+        killer.left = None
+        cluster.wait(lambda: not Job.select().where(Job.active.is_null(False)).exists())
+        return killer.died
+
+    return do_dying
+
+
+def test_creating_and_deleting_survive_a_kill_of_the_worker_at_every_write(shop, dying_worker):
+    def delete():
+        shop.cluster.run(shop.user.delete_volume(vol_name="data"))
+
+    walk(shop, dying_worker, shop.create, delete)
+
+
+def test_stopping_and_starting_survive_a_kill_of_the_worker_at_every_write(shop, dying_worker):
+    shop.create()
+    walk(
+        shop,
+        dying_worker,
+        lambda: shop.cluster.run(shop.user.stop()),
+        lambda: shop.cluster.run(shop.user.start()),
+    )
