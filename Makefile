@@ -15,7 +15,7 @@ nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
 	$(VENV)/bin/cps-nutshell start
 
 test: $(INSTALLED)  ## Run all tests; those with machines need root
-	./packages.sh postgresql
+	./packages.sh postgresql chromium
 	$(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(INSTALLED)  ## Lint, check the format and the types

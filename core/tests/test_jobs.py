@@ -16,7 +16,7 @@ from conpaas.errors import (
 )
 from conpaas.jobs import JobRunner, resuming
 from conpaas.records import Records
-from conpaas.rpc import Job, JobState, Progress, Upload, expose, find_operation
+from conpaas.rpc import KEPT_STEPS, Job, JobState, Progress, Upload, expose, find_operation
 
 WAIT = 10
 
@@ -192,6 +192,29 @@ def test_a_job_runs_to_its_end_and_tells_how_it_gets_on(runner, target):
     assert (report.state, report.percent, report.result) == (JobState.DONE, 100, 2)
     assert report.finished >= report.created
     assert target.states == ["begun", (JobState.DONE, "")]
+
+
+def test_a_job_keeps_what_it_told_on_its_way(runner, target):
+    number = submit(runner, target, "work", steps=3)
+    target.let_go_on(3)
+    ended(runner, number)
+    told = runner.report(number).steps
+    assert [(step.percent, step.message) for step in told] == [
+        (0, "step 0"), (33, "step 1"), (66, "step 2")
+    ]  # fmt: skip
+    assert [step.time for step in told] == sorted(step.time for step in told)
+    assert runner.latest()[0].steps == ()
+
+
+def test_of_very_many_steps_the_first_and_the_last_are_kept(runner, target):
+    number = submit(runner, target, "work", steps=KEPT_STEPS + 20)
+    target.let_go_on(KEPT_STEPS + 20)
+    ended(runner, number)
+    told = [step.message for step in runner.report(number).steps]
+    assert len(told) == KEPT_STEPS
+    assert (told[0], told[-2], told[-1]) == (
+        "step 0", f"step {KEPT_STEPS - 2}", f"step {KEPT_STEPS + 19}"
+    )  # fmt: skip
 
 
 def test_checks_before_the_first_step_answer_the_caller_and_leave_nothing(runner, target):

@@ -12,6 +12,7 @@ from conpaas.clouds.memory import MemoryCloud
 from conpaas.errors import NotFoundError
 from conpaas.manager.base import ServiceManager
 from conpaas.plugins import Plugins
+from conpaas.rpc import operations
 from conpaas.service import Role, Service
 
 WHOLE = """
@@ -27,6 +28,19 @@ WHOLE = """
     def conpaas_service():
         return Service(name="{name}", title="T", summary="S.", manager=Manager,
                        agent=ServiceAgent, roles=(Role("node", "Does it"),))
+"""
+DECLARES = """
+    from conpaas.rpc import expose
+
+    class Declared:
+        object = "user"
+
+        @expose(reads=True)
+        def {}(self) -> int:
+            \"\"\"Do it.\"\"\"
+
+    @hookimpl
+    def conpaas_api(): return [Declared]
 """
 MISSPELT = WHOLE + "\n    @hookimpl\n    def conpaas_node_added(service, nodes): pass\n"
 WRONG_ARGUMENT = WHOLE + "\n    @hookimpl\n    def conpaas_nodes_added(service, node): pass\n"
@@ -51,6 +65,11 @@ BROKEN = {
     "no roles": (
         WHOLE.replace('(Role("node", "Does it"),)', "()"),
         "has no roles",
+    ),
+    "an operation that is there": (WHOLE + DECLARES.format("list"), "user list is declared twice"),
+    "an object without a name": (
+        WHOLE + DECLARES.format("fly").replace('object = "user"', "pass"),
+        "must say which object",
     ),
 }
 
@@ -94,6 +113,18 @@ def test_an_installed_plugin_is_found(install):
     assert plugins.service("mine").title == "T"
     assert ("mine", "dist-0", "ok") in plugins.listing()
     assert plugins.broken == []
+
+
+def test_a_plugin_adds_operations_to_an_object_of_the_api(install):
+    install("mine", WHOLE + DECLARES.format("fly"))
+    users = next(cls for cls in Plugins.installed().api if cls.object == "user")
+    assert {"fly", "list", "passwd"} <= operations(users).keys()
+
+
+def test_a_service_type_must_not_be_called_like_an_object(install):
+    install("user", WHOLE)
+    plugins = Plugins.installed()
+    assert "choose another name" in reasons(plugins)["user"]
 
 
 @pytest.mark.parametrize(("source", "told"), BROKEN.values(), ids=BROKEN.keys())

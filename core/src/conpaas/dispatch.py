@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from conpaas.jobs import JobRunner, Target
+from conpaas.jobs import JobRunner
+from conpaas.target import Target
 from conpaas.web import Request, Response, read_arguments, send_job, send_result
 
 

@@ -72,6 +72,7 @@ class Front:
         locations: str = "",
         connections: int = 4096,
         header_timeout: float = 10,
+        for_people: bool = False,
     ) -> bool:
         """Write the configuration and say whether it is another than before.
 
@@ -88,6 +89,7 @@ class Front:
                 requests on counts for them too.
             connections: How many there may be at once, half of them to the server.
             header_timeout: Seconds within which a client must have greeted and sent its headers.
+            for_people: ``upstream`` serves pages: while it does not answer, people get one too.
 
         Raises:
             InvalidError: Client certificates are asked for and there is no ``ca``.
@@ -112,6 +114,8 @@ class Front:
             address_header=ADDRESS_HEADER,
             errors="\n".join(_error(*error) for error in _ERRORS),
             locations=locations,
+            root="error_page 500 502 503 504 = /.conpaas-error/page;" if for_people else "",
+            page=_PAGE if for_people else "",
         )
         return files.write(self.directory / "nginx.conf", text, 0o600)
 
@@ -175,6 +179,15 @@ def _error(codes: str, status: int, error: ConPaaSError) -> str:
     )
 
 
+#: What people get while the pages are not served: it asks again by itself.
+_PAGE = """\
+        location = /.conpaas-error/page {
+            internal;
+            default_type "text/html; charset=utf-8";
+            add_header Cache-Control no-store always;
+            add_header Content-Security-Policy "default-src 'none'; frame-ancestors 'none'" always;
+            return 503 '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><meta http-equiv="refresh" content="2"><title>ConPaaS is starting</title></head><body><h1>ConPaaS is starting</h1><p>This page tries again by itself. Applications go on running.</p></body></html>';
+        }"""  # noqa: E501 - nginx has no way to break a text
 _VERIFY = {
     ClientCertificates.REQUIRED: (
         "ssl_verify_client on;\n        ssl_client_certificate {ca};\n        ssl_verify_depth 1;"
@@ -259,8 +272,10 @@ http {{
 
         location / {{
             proxy_pass http://server;
+            {root}
         }}
 {locations}
+{page}
 
 {errors}
     }}

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from conpaas.cli.commands import Commands
     from conpaas.clouds.base import Cloud
     from conpaas.director.config import DirectorConfig
-    from conpaas.director.director import Director
     from conpaas.director.models import Machine, User
+    from conpaas.director.place import DirectorPlace
     from conpaas.director.users import Caller
     from conpaas.frontend.page import Page
     from conpaas.manager.base import Node, ServiceManager
@@ -40,7 +40,7 @@ def conpaas_cloud() -> type[Cloud]:  # type: ignore[empty-body]
 
 
 @hookspec
-def conpaas_permit(director: Director, user: Caller, operation: Operation) -> str | None:
+def conpaas_permit(director: DirectorPlace, user: Caller, operation: Operation) -> str | None:
     """Say why this call is refused, or return None (director, before it carries a call out).
 
     To refuse with another status than 403, raise the error.
@@ -64,7 +64,7 @@ def conpaas_director_objects() -> list[type]:  # type: ignore[empty-body]
 
 
 @hookspec
-def conpaas_machines_wanted(director: Director, machines: list[Machine]) -> None:
+def conpaas_machines_wanted(director: DirectorPlace, machines: list[Machine]) -> None:
     """React to machines that shall be, all of one application, or raise to refuse (director).
 
     Called in the transaction that notes them: what is refused leaves no trace.
@@ -72,7 +72,7 @@ def conpaas_machines_wanted(director: Director, machines: list[Machine]) -> None
 
 
 @hookspec
-def conpaas_machines_gone(director: Director, machines: list[Machine]) -> None:
+def conpaas_machines_gone(director: DirectorPlace, machines: list[Machine]) -> None:
     """React to machines that are noted as gone, in the transaction that notes it (director).
 
     One whose ``public_key`` is None never joined.  One may be told of more than once.
@@ -88,12 +88,12 @@ def conpaas_user_created(config: DirectorConfig, user: User, credit: int | None)
 
 
 @hookspec
-def conpaas_balance(director: Director, user: int) -> int | None:
+def conpaas_balance(director: DirectorPlace, user: int) -> int | None:
     """Return the credit that a user has left, None for one who is not charged (director)."""
 
 
 @hookspec
-def conpaas_notices(director: Director, user: int) -> list[str]:  # type: ignore[empty-body]
+def conpaas_notices(director: DirectorPlace, user: int) -> list[str]:  # type: ignore[empty-body]
     """Return what a user must be told on every page and at every command (director)."""
 
 

@@ -9,14 +9,16 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
 from conpaas.records import Records
 from conpaas.rpc import (
+    KEPT_STEPS,
     Job,
     JobReport,
     JobState,
+    JobStep,
     Operation,
     Progress,
     Upload,
@@ -24,36 +26,12 @@ from conpaas.rpc import (
 )
 from conpaas.schema import to_json
 from conpaas.state import State
+from conpaas.target import Target
 
 T = TypeVar("T")
 KEPT = 200  #: how many ended jobs are remembered
 CANCEL_PATIENCE = 30.0  #: seconds that a preempting operation waits for the one it cancels
 logger = logging.getLogger(__name__)
-
-
-class Target(Protocol):
-    """What jobs change, at most one at a time."""
-
-    name: str
-
-    def declared(self, operation: str) -> Operation:
-        """Return the declaration of an operation.
-
-        Raises:
-            NotFoundError: There is none of that name.
-        """
-
-    def make(self, operation: Operation, arguments: dict[str, Any]) -> Any:
-        """Call the operation's method with checked arguments; a job is made, not begun."""
-
-    def permit(self, operation: Operation) -> None:
-        """Raise WrongStateError when the present state does not allow the operation."""
-
-    def begin(self, operation: Operation) -> str | None:
-        """Enter the state that the operation declares; return the one before."""
-
-    def end(self, operation: Operation, before: str | None, state: JobState, reason: str) -> None:
-        """Enter the state that follows from how the job ended."""
 
 
 @dataclass
@@ -128,7 +106,8 @@ class JobRunner:
                 running.before = target.begin(operation)
                 running.number = self._records.insert(
                     "INSERT INTO job (target, operation, arguments, user, state, before, "
-                    "percent, message, created) VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?)",
+                    "percent, message, created, steps) "
+                    "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                     target.name,
                     operation.name,
                     json.dumps(_recordable(arguments)),
@@ -137,6 +116,7 @@ class JobRunner:
                     first.percent,
                     first.message,
                     self._clock(),
+                    json.dumps([[self._clock(), first.percent, first.message]]),
                 )
                 self._forget_old()
         self._launch(running, job)
@@ -184,7 +164,8 @@ class JobRunner:
             raise NotFoundError(f"there is no job {number} here")
         with self._lock:
             at_work = number in [running.number for running in self._running.values()]
-        report = _report(rows[0])
+        steps = tuple(JobStep(*step) for step in json.loads(rows[0]["steps"]))
+        report = replace(_report(rows[0]), steps=steps)
         if report.state.ended and at_work:
             # Its end is still being announced: whoever hears of it may rely on it.
             return replace(report, state=JobState.RUNNING, finished=None, result=None, error=None)
@@ -266,6 +247,16 @@ class JobRunner:
         return JobState.FAILED, None, told
 
     def _note(self, running: _Running, step: Progress) -> None:
+        # Every word is kept, the latest in the place of the last when there are many.
+        self._records.execute(
+            "UPDATE job SET steps = json_set(steps, "
+            "'$[' || MIN(json_array_length(steps), ?) || ']', json(?)) "
+            "WHERE id = ? AND message != ?",
+            KEPT_STEPS - 1,
+            json.dumps([self._clock(), step.percent, step.message]),
+            running.number,
+            step.message,
+        )
         self._records.execute(
             "UPDATE job SET percent = ?, message = ? "
             "WHERE id = ? AND (percent != ?1 OR message != ?2)",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conpaas.director.director import Director
+    from conpaas.director.place import DirectorPlace
 
 
 @dataclass(frozen=True)
@@ -19,4 +19,4 @@ class Periodic:
 
     name: str
     every: float
-    do: Callable[[Director], None]
+    do: Callable[[DirectorPlace], None]

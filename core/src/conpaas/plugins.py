@@ -19,7 +19,7 @@ from stevedore import ExtensionManager, NamedExtensionManager
 from stevedore.extension import Extension
 
 from conpaas import hookspecs
-from conpaas.api import USER_API
+from conpaas.api import USER_API, ManagerDesk
 from conpaas.clouds.base import Cloud
 from conpaas.errors import NotFoundError, PluginError
 from conpaas.nearest import did_you_mean
@@ -28,6 +28,7 @@ from conpaas.service import Service
 
 #: The entry-point group that plugins register in.
 GROUP = "conpaas.plugins"
+_OBJECTS = {cls.object for cls in (*USER_API, ManagerDesk)}  # type: ignore[attr-defined]  # all do
 logger = logging.getLogger(__name__)
 
 
@@ -70,6 +71,7 @@ class Plugins:
         self._manager.add_hookspecs(hookspecs)
         self._names: list[str] = []
         self._services: dict[str, Service] = {}
+        self._declared: list[type] = []
         for name, module in sorted(modules.items()):
             self._add(name, module)
 
@@ -141,11 +143,10 @@ class Plugins:
                 self._leave_out(name, _in_words(error))
         return dict(sorted(kinds.items()))
 
-    @functools.cached_property
+    @property
     def api(self) -> tuple[type, ...]:
         """The declarations of all objects that users call, those that plugins add included."""
-        added = [cls for classes in self._manager.hook.conpaas_api() for cls in classes]
-        return tuple(combined([*USER_API, *added]).values())
+        return tuple(combined([*USER_API, *self._declared]).values())
 
     def service(self, name: str) -> Service:
         """Return a service type.
@@ -169,6 +170,7 @@ class Plugins:
         return sorted(whole + broken)
 
     def _add(self, name: str, module: Any) -> None:
+        declared = self._declared
         try:
             if self._manager.get_plugin(name) is not None:
                 raise PluginError(f"the name {name!r} is taken by another plugin")
@@ -176,10 +178,13 @@ class Plugins:
                 raise PluginError("it is the same module as another plugin")
             self._manager.register(module, name=name)
             self._check(module)
-            self._claim(name, self._answers(module, "conpaas_service", Service))
+            services = self._answers(module, "conpaas_service", Service)
+            self._declare(self._answers(module, "conpaas_api", list))
+            self._claim(name, services)
         except Exception as error:
             if self._manager.get_plugin(name) is module:
                 self._manager.unregister(name=name)
+            self._declared = declared
             self._leave_out(name, _in_words(error))
             return
         self._names.append(name)
@@ -201,6 +206,14 @@ class Plugins:
                 raise PluginError(f"{hook} must return a {kind.__name__}, not {answer!r}")
         return list(answers)
 
+    def _declare(self, answers: list[list[type]]) -> None:
+        declared = [*self._declared, *(cls for classes in answers for cls in classes)]
+        for cls in declared:
+            if not isinstance(getattr(cls, "object", None), str):
+                raise PluginError(f"{cls!r} must say which object of the API it is: object = …")
+        combined([*USER_API, *declared])
+        self._declared = declared
+
     def _claim(self, name: str, services: list[Service]) -> None:
         for service in services:
             if service.name != name:
@@ -210,6 +223,8 @@ class Plugins:
                 )
             if service.name in self._services:
                 raise PluginError(f"the service type {service.name!r} is taken by another plugin")
+            if service.name in _OBJECTS:
+                raise PluginError(f"{service.name!r} is an object of the API: choose another name")
             if not service.roles:
                 raise PluginError(f"the service type {service.name!r} has no roles")
         self._services |= {service.name: service for service in services}

@@ -32,6 +32,8 @@ SHARED_STEPS = (
     CREATE INDEX job_state ON job (state);
     """,
 )
+#: What came later; it stands after the steps that a server had of its own by then.
+MORE_SHARED_STEPS = ("ALTER TABLE job ADD COLUMN steps TEXT NOT NULL DEFAULT '[]';",)
 
 
 class Records:
@@ -42,7 +44,9 @@ class Records:
         steps: The scripts that make its tables; the file remembers how many it has had.
     """
 
-    def __init__(self, path: Path | None, steps: Sequence[str] = SHARED_STEPS) -> None:
+    def __init__(
+        self, path: Path | None, steps: Sequence[str] = (*SHARED_STEPS, *MORE_SHARED_STEPS)
+    ) -> None:
         self._lock = threading.RLock()
         self._depth = 0
         if path is not None:

@@ -9,7 +9,6 @@ crash a job that ``resumes`` is run again from the top, so its steps must be ide
 
 from __future__ import annotations
 
-import enum
 import functools
 import inspect
 import time
@@ -24,8 +23,36 @@ from conpaas.errors import (
     NotFoundError,
     UnreachableError,
 )
+from conpaas.progress import KEPT_STEPS, Job, JobReport, JobState, JobStep, Progress
 from conpaas.schema import Hint, from_json, to_json
 from conpaas.state import State
+
+__all__ = [
+    "KEPT_STEPS",
+    "REQUIRED",
+    "Channel",
+    "Download",
+    "Job",
+    "JobReport",
+    "JobStarted",
+    "JobState",
+    "JobStep",
+    "Operation",
+    "Parameter",
+    "PerRole",
+    "Piece",
+    "Progress",
+    "Upload",
+    "arguments_from_json",
+    "expose",
+    "find_operation",
+    "finish",
+    "follow",
+    "operations",
+    "patiently",
+    "scaled",
+    "stub",
+]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,51 +60,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 REQUIRED = inspect.Parameter.empty
 #: How long a follower waits for a server that stopped answering: it may be coming back, seconds.
 PATIENCE = 60.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a job, for the person who waits; ``percent`` from 0 to 100."""
-
-    percent: int
-    message: str
-
-
-#: What an operation returns that runs in the background.
-Job = Generator[Progress, None, T]
-
-
-class JobState(enum.StrEnum):
-    """Where a job is."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"  #: another operation took precedence
-    INTERRUPTED = "interrupted"  #: its server died and its steps could not be taken up again
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more happens."""
-        return self not in (JobState.QUEUED, JobState.RUNNING)
-
-
-@dataclass(frozen=True)
-class JobReport:
-    """A job, as those who wait for it see it; times are seconds since 1970, UTC."""
-
-    id: int
-    target: str
-    operation: str
-    state: JobState
-    percent: int
-    message: str
-    user: str = ""
-    created: float = 0.0
-    finished: float | None = None
-    result: Any = None
-    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,10 @@ def server_of(cluster, directory, port=0):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
     server = _Server(("127.0.0.1", port), _Quiet)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # Not in the thread that accepts: browsers open connections and say nothing on them.
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     server.set_app(frontend_of(cluster))
     return server
 

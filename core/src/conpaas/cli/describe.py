@@ -169,7 +169,7 @@ def _result(operation: Operation) -> tuple[str, tuple[str, ...], tuple[str, ...]
     elif dataclasses.is_dataclass(hint):
         result = "record"
     if hint is JobReport:
-        columns = _JOB_COLUMNS if result == "rows" else _fields(hint)
+        columns = _JOB_COLUMNS if result == "rows" else _fields(hint)[:-1]  # without its steps
         return result, columns, ("created", "finished")
     return result, _fields(hint) if dataclasses.is_dataclass(hint) else (), ()
 

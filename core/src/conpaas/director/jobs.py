@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import peewee
@@ -22,7 +22,15 @@ import peewee
 from conpaas.director.models import Job, database
 from conpaas.director.users import Caller
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
-from conpaas.rpc import JobReport, JobState, Operation, arguments_from_json
+from conpaas.rpc import (
+    KEPT_STEPS,
+    JobReport,
+    JobState,
+    JobStep,
+    Operation,
+    Progress,
+    arguments_from_json,
+)
 from conpaas.schema import to_json
 
 CANCEL_PATIENCE = 30.0  #: seconds that a preempting operation waits for the one it cancels
@@ -154,6 +162,7 @@ class DirectorJobs:
                     state=JobState.QUEUED.value,
                     before=subject.begin(operation, scope),
                     message=first.message if first else "",
+                    steps=_with_step("[]", first) if first else "[]",
                 )
                 recorded(int(record.id))
         except peewee.IntegrityError:
@@ -193,7 +202,8 @@ class DirectorJobs:
         job = Job.get_or_none(Job.id == number)
         if job is None or not _may_see(job, caller):
             raise NotFoundError(f"there is no job {number}")
-        return _report(job)
+        steps = tuple(JobStep(*step) for step in json.loads(job.steps))
+        return replace(_report(job), steps=steps)
 
     def latest(self, caller: Caller, count: int = 50) -> tuple[JobReport, ...]:
         """Return the latest jobs that a caller may see, newest first."""
@@ -278,7 +288,7 @@ class DirectorJobs:
         try:
             while True:
                 step = next(made)
-                self._note(job, step.percent, step.message)
+                self._note(job, step)
         except StopIteration as stop:
             return JobState.DONE, stop.value, None
         except _Cancelled:
@@ -294,10 +304,14 @@ class DirectorJobs:
             known = ConPaaSError(f"internal error: {type(error).__name__}: {error}")
             return JobState.FAILED, None, known
 
-    def _note(self, job: Job, percent: int, message: str) -> None:
-        if (percent, message) != (job.percent, job.message):
-            job.percent, job.message = percent, message
-            Job.update(percent=percent, message=message).where(Job.id == job.id).execute()
+    def _note(self, job: Job, step: Progress) -> None:
+        if (step.percent, step.message) != (job.percent, job.message):
+            if step.message != job.message:
+                job.steps = _with_step(job.steps, step)
+            job.percent, job.message = step.percent, step.message
+            Job.update(percent=job.percent, message=job.message, steps=job.steps).where(
+                Job.id == job.id
+            ).execute()
         worker, cancel = (
             Job.select(Job.worker, Job.cancel).where(Job.id == job.id).tuples().first()
         )
@@ -341,6 +355,12 @@ class _Taken(Exception):  # noqa: N818 - a signal of this file
 
 def _caller(job: Job) -> Caller:
     return Caller(**json.loads(job.caller))
+
+
+def _with_step(steps: str, step: Progress) -> str:
+    """Return the steps with one more; of many, the last gives way to it."""
+    known = json.loads(steps)[: KEPT_STEPS - 1]
+    return json.dumps([*known, [time.time(), step.percent, step.message]])
 
 
 def _may_see(job: Job, caller: Caller) -> bool:

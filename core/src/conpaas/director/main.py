@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from conpaas.certificates import Authority, Identity, Role
 from conpaas.director import check, make, serve, users
 from conpaas.director.config import DEFAULT_PATH, DirectorConfig
 from conpaas.director.database import open_database
 from conpaas.errors import ConPaaSError, InvalidError
+from conpaas.machine.places import IdentityFiles
 from conpaas.plugins import Plugins
 
 
@@ -109,6 +111,16 @@ def _status(config: DirectorConfig, arguments: argparse.Namespace) -> int:
     return 3 if down else 0
 
 
+def _frontend_certificate(config: DirectorConfig, arguments: argparse.Namespace) -> int:
+    authority = Authority.load(config.data / "authority")
+    place = IdentityFiles(arguments.directory)
+    hosts = set(arguments.host)
+    fresh = make.issue(authority, Identity(Role.FRONTEND), place, hosts)
+    told = "issued" if fresh else "present, and good for a while"
+    print(f"{arguments.directory}: the certificate is {told}")
+    return 0
+
+
 def _password() -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
@@ -143,6 +155,15 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
         command.set_defaults(run=run)
+    frontend = commands.add_parser(
+        "frontend_certificate",
+        help="issue a certificate for a frontend on another machine, for 90 days",
+    )
+    frontend.add_argument("directory", type=Path, help="gets ca.pem, cert.pem and key.pem")
+    frontend.add_argument(
+        "--host", action="append", default=[], help="name or address that browsers will use"
+    )
+    frontend.set_defaults(run=_frontend_certificate)
     adduser = commands.add_parser(
         "adduser", help="create a user; the password is asked for, or read from standard input"
     )

@@ -20,6 +20,7 @@ from conpaas.director.director import Director
 from conpaas.director.queue import HueyQueue
 from conpaas.director.ways import HttpManagerWays
 from conpaas.errors import InvalidError
+from conpaas.files import write
 from conpaas.machine.places import IdentityFiles
 from conpaas.nearest import did_you_mean
 from conpaas.plugins import Plugins
@@ -87,6 +88,8 @@ def initialise(config: DirectorConfig) -> list[str]:
         done.append(f"brought the database up to date ({', '.join(applied)})")
     if renew_certificate(config, authority):
         done.append("issued the director's certificate")
+    if config.frontend.enabled and renew_frontend(config, authority):
+        done.append("issued the frontend's certificate")
     return done
 
 
@@ -96,22 +99,59 @@ def renew_certificate(config: DirectorConfig, authority: Authority) -> bool:
     Returns:
         Whether there is a new one.
     """
-    from cryptography import x509
-
-    identity = own_files(config)
-    identity.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    identity.ca.write_text(authority.ca_pem)
     hosts = {urlsplit(config.director.url).hostname or "", "localhost", "127.0.0.1"}
     hosts |= {socket.gethostname()}
+    return issue(authority, Identity(Role.DIRECTOR), own_files(config), hosts - {""})
+
+
+def renew_frontend(config: DirectorConfig, authority: Authority) -> bool:
+    """Issue the certificate of the frontend beside this director, and write its configuration.
+
+    Returns:
+        Whether there is a new certificate.
+    """
+    identity = frontend_files(config)
+    changed = issue(authority, Identity(Role.FRONTEND), identity, set())
+    text = files.render(
+        {
+            "frontend": {
+                "director_url": _own_url(config),
+                "data_dir": str(identity.directory),
+                "run_dir": str(config.run),
+                "threads": config.frontend.threads,
+                "plugins": config.director.plugins,
+            }
+        }
+    )
+    write(identity.directory / "frontend.toml", text, 0o600)
+    return changed
+
+
+def issue(
+    authority: Authority, identity_of: Identity, identity: IdentityFiles, hosts: set[str]
+) -> bool:
+    """Issue a server's certificate if it is missing or a third of its life is left.
+
+    Args:
+        authority: Who issues it.
+        identity_of: Whose it is.
+        identity: Where it is, with its key and the authority's own.
+        hosts: Names and addresses that it must be good for.
+
+    Returns:
+        Whether there is a new one.
+    """
+    from cryptography import x509
+
+    identity.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    identity.ca.write_text(authority.ca_pem)
     if identity.certificate.exists():
         present = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
         left = present.not_valid_after_utc - dt.datetime.now(dt.UTC)
         if left > CERTIFICATE_LIFETIME / 3 and hosts <= _hosts_of(present):
             return False
     key = new_key()
-    pem = authority.issue(
-        _public(key), Identity(Role.DIRECTOR), CERTIFICATE_LIFETIME, sorted(hosts - {""})
-    )
+    pem = authority.issue(_public(key), identity_of, CERTIFICATE_LIFETIME, sorted(hosts))
     identity.replace(key, pem)
     return True
 
@@ -119,6 +159,17 @@ def renew_certificate(config: DirectorConfig, authority: Authority) -> bool:
 def own_files(config: DirectorConfig) -> IdentityFiles:
     """Return where the director's own certificate is."""
     return IdentityFiles(config.data / "identity")
+
+
+def frontend_files(config: DirectorConfig) -> IdentityFiles:
+    """Return where the certificate of the frontend beside this director is."""
+    return IdentityFiles(config.data / "frontend")
+
+
+def _own_url(config: DirectorConfig) -> str:
+    """Return where this director is reached from its own machine."""
+    host, _, port = config.director.listen[0].rpartition(":")
+    return f"https://{'127.0.0.1' if host in ('0.0.0.0', '[::]', '') else host}:{port}"  # noqa: S104 - only compared
 
 
 def make_director(config: DirectorConfig, worker: str = "") -> tuple[Director, HueyQueue, Peers]:

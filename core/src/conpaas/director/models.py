@@ -259,6 +259,7 @@ class Job(Model):
     before = peewee.CharField(max_length=16, null=True)
     percent = peewee.IntegerField(default=0)
     message = peewee.TextField(default="")
+    steps = peewee.TextField(default="[]")
     cancel = peewee.BooleanField(default=False)
     worker = peewee.CharField(null=True)
     heartbeat = peewee.DoubleField(null=True)

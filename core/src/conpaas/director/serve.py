@@ -15,7 +15,13 @@ from pathlib import Path
 from conpaas.certificates import Authority
 from conpaas.director.config import DirectorConfig
 from conpaas.director.director import Director
-from conpaas.director.make import make_director, own_files, renew_certificate
+from conpaas.director.make import (
+    frontend_files,
+    make_director,
+    own_files,
+    renew_certificate,
+    renew_frontend,
+)
 from conpaas.director.queue import HueyQueue
 from conpaas.director.server import make_app
 from conpaas.director.sweep import Sweep
@@ -24,6 +30,7 @@ from conpaas.serving import log_to_stderr, serve
 from conpaas.supervisor.s6 import Supervisor
 from conpaas.transport import Peers
 
+API = "/api/"  #: what clients call; everything else is pages
 DESK = "/api/v1/manager/"  #: what only managers call
 REVOKED_EVERY = 10.0  #: seconds between looks at what has been revoked
 SWEEP_EVERY = 15.0  #: seconds between rounds of the sweeper
@@ -41,15 +48,21 @@ def define_processes(config: DirectorConfig, config_path: Path) -> None:
     config.run.mkdir(parents=True, exist_ok=True)
     identity = own_files(config)
     front = Front(config.data / "front")
+    pages = config.frontend.enabled
+    locations = [_location(DESK, _socket(config, "desk"))]
+    if pages:
+        locations.append(_location(API, _socket(config, "director")))
+        locations.append(_location(f"= {API.rstrip('/')}", _socket(config, "director")))
     front.configure(
         listen=[_address(text) for text in config.director.listen],
-        upstream=_socket(config, "director"),
+        upstream=_socket(config, "frontend" if pages else "director"),
         certificate=identity.certificate,
         key=identity.key,
         ca=identity.ca,
         client_certificates=ClientCertificates.OPTIONAL,
         user="root" if os.geteuid() == 0 else None,
-        locations=f"location {DESK} {{ proxy_pass http://unix:{_socket(config, 'desk')}; }}",
+        locations="\n".join(locations),
+        for_people=pages,
     )
     own = [sys.executable, "-m", "conpaas.director.main", "--config", str(config_path)]
     keeper = supervisor(config)
@@ -57,6 +70,12 @@ def define_processes(config: DirectorConfig, config_path: Path) -> None:
     keeper.define("director", [*own, "web"])
     keeper.define("desk", [*own, "desk"])
     keeper.define("worker", [*own, "work"])
+    if pages:
+        settings = frontend_files(config).directory / "frontend.toml"
+        module = [sys.executable, "-m", "conpaas.frontend.main", "--config", str(settings)]
+        keeper.define("frontend", [*module, "web"])
+    elif "frontend" in keeper.names():
+        keeper.remove("frontend")
 
 
 def serve_web(config: DirectorConfig) -> None:
@@ -136,7 +155,11 @@ def _with_database(director: Director, do: Callable[[], None]) -> None:
 
 
 def _renew(config: DirectorConfig, director: Director, peers: Peers) -> None:
-    if renew_certificate(config, Authority.load(config.data / "authority")):
+    authority = Authority.load(config.data / "authority")
+    if config.frontend.enabled and renew_frontend(config, authority):
+        logger.info("the frontend's certificate was renewed")
+        supervisor(config).restart("frontend")
+    if renew_certificate(config, authority):
         logger.info("the director's certificate was renewed")
         keeper = supervisor(config)
         keeper.reload("front")
@@ -154,6 +177,10 @@ def _consume(queue: HueyQueue, workers: int) -> None:
     )
     managers.start()
     users.run()  # it has the signals: they are for the process
+
+
+def _location(path: str, socket: Path) -> str:
+    return f"location {path} {{ proxy_pass http://unix:{socket}; }}"
 
 
 def _socket(config: DirectorConfig, name: str) -> Path:

@@ -10,14 +10,17 @@ DEFAULT_PATH = Path("/etc/conpaas/frontend.toml")
 
 
 @dataclass(frozen=True)
-class FrontendServer:
-    """Where the director is, and how browsers reach us."""
+class FrontendSection:
+    """Where the director is, and how browsers reach the pages."""
 
     director_url: Annotated[str, "Where the director is, with scheme and port"]
-    ca: Annotated[str, "File with the certificate of the deployment's authority"]
-    certificate: Annotated[str, "File with our own, of role frontend"]
-    key: Annotated[str, "File with its key"]
-    socket: Annotated[str, "Unix socket to serve on; an nginx with TLS stands in front of it"]
+    data_dir: Annotated[str, "Directory of ca.pem, cert.pem and key.pem, and of the logs"]
+    run_dir: Annotated[str, "Directory of the socket, frontend.sock"]
+    listen: Annotated[
+        tuple[str, ...], "Addresses with port; none: another nginx stands before the socket"
+    ] = ()
+    tls_certificate: Annotated[str, "File that browsers are shown; default: cert.pem"] = ""
+    tls_key: Annotated[str, "File with its key; default: key.pem"] = ""
     threads: Annotated[int, "Threads that answer browsers"] = 16
     plugins: Annotated[tuple[str, ...], "Plugins to load; none named: all"] = ()
 
@@ -26,4 +29,14 @@ class FrontendServer:
 class FrontendConfig:
     """The whole file."""
 
-    frontend: FrontendServer
+    frontend: FrontendSection
+
+    @property
+    def data(self) -> Path:
+        """Certificates and logs."""
+        return Path(self.frontend.data_dir)
+
+    @property
+    def socket(self) -> Path:
+        """Where pages are served, by HTTP without TLS."""
+        return Path(self.frontend.run_dir) / "frontend.sock"

@@ -9,7 +9,7 @@ from typing import Any
 
 from conpaas.api import Change, MachineInfo
 from conpaas.manager.nodes import Node, NodeState
-from conpaas.records import SHARED_STEPS, Records
+from conpaas.records import MORE_SHARED_STEPS, SHARED_STEPS, Records
 from conpaas.state import State
 
 STEPS = (
@@ -30,6 +30,7 @@ STEPS = (
         machine INTEGER NOT NULL, state TEXT NOT NULL, created REAL NOT NULL
     );
     """,
+    *MORE_SHARED_STEPS,
     """
     ALTER TABLE node ADD COLUMN position INTEGER NOT NULL DEFAULT 0;
     UPDATE node SET position = (

@@ -182,6 +182,8 @@ class Nutshell:
     def _tell(self, config: DirectorConfig, password: str | None) -> None:
         self._say("")
         self._say(f"ConPaaS runs at {config.director.url}")
+        if config.frontend.enabled:
+            self._say(f"Open {config.director.url}/ in a browser to use its pages")
         if password is not None:
             self._say(f"User '{USERNAME}', password '{password}' (shown this once)")
         self._say("cps-tools is set up for it. Try next:")

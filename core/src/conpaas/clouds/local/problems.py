@@ -17,7 +17,7 @@ from conpaas.errors import ConPaaSError
 from conpaas.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from conpaas.clouds.local.cloud import LocalSettings
+    from conpaas.clouds.local.settings import LocalSettings
 
 #: Debian's packages by the program that is needed of them.
 _PROGRAMS = {

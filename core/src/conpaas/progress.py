@@ -1,0 +1,72 @@
+"""How jobs get on: their steps and their reports."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a job, for the person who waits; ``percent`` from 0 to 100."""
+
+    percent: int
+    message: str
+
+
+#: What an operation returns that runs in the background.
+Job = Generator[Progress, None, T]
+
+
+class JobState(enum.StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  #: another operation took precedence
+    INTERRUPTED = "interrupted"  #: its server died and its steps could not be taken up again
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens."""
+        return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True)
+class JobStep:
+    """What a job told on its way; ``time`` in seconds since 1970, UTC."""
+
+    time: float
+    percent: int
+    message: str
+
+
+#: How many steps of a job are kept: of more, the last one is replaced.
+KEPT_STEPS = 100
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """A job, as those who wait for it see it; times are seconds since 1970, UTC.
+
+    ``steps`` are in the report of one job, not in those of a list.
+    """
+
+    id: int
+    target: str
+    operation: str
+    state: JobState
+    percent: int
+    message: str
+    user: str = ""
+    created: float = 0.0
+    finished: float | None = None
+    result: Any = None
+    error: dict[str, Any] | None = None
+    steps: tuple[JobStep, ...] = ()
