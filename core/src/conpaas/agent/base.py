@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import msgspec
 
 from conpaas.agent.mounts import Mounts, SystemMounts
+from conpaas.agent.startup import Startup, StartupStatus
 from conpaas.errors import InvalidError
 from conpaas.logs import tail
 from conpaas.nearest import did_you_mean
-from conpaas.rpc import expose
+from conpaas.rpc import Upload, expose
 from conpaas.supervisor.base import BaseSupervisor
 
 
@@ -96,6 +97,7 @@ class ServiceAgent:
         self.supervisor = place.supervisor
         self.store = place.store
         self.log = place.log
+        self._startup = Startup(place.root, {"MY_IP": place.address, "MY_ROLE": place.role})
 
     def on_boot(self) -> None:
         """Take up where the agent left off; does nothing unless overridden."""
@@ -123,6 +125,20 @@ class ServiceAgent:
             raise InvalidError(f"there is no log {filename[:60]!r}{did_you_mean(filename, found)}")
         return tail(found[filename].path, lines)
 
+    @expose(hidden=True)
+    def begin_startup(
+        self, script: Annotated[Upload, "The startup script of the service"]
+    ) -> StartupStatus:
+        """Run the startup script, if this machine has never run one; do not wait for it."""
+        self._startup.begin(script.stream.read())
+        return self._startup.status()
+
+    @expose(reads=True, hidden=True)
+    def get_startup_status(self) -> StartupStatus:
+        """Return how the startup script is getting on."""
+        return self._startup.status()
+
     def _logs(self) -> list[LogFile]:
-        own = self.supervisor.log_file("agent")
-        return [LogFile("agent.log", "what the agent did", own), *self.logs()]
+        own = LogFile("agent.log", "what the agent did", self.supervisor.log_file("agent"))
+        startup = LogFile("startup.log", "what the startup script printed", self._startup.log)
+        return [own, *([startup] if startup.path.exists() else []), *self.logs()]

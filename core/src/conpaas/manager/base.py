@@ -16,7 +16,7 @@ from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
 from conpaas.logs import tail
 from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
 from conpaas.manager.nodes import Node, NodeInfo
-from conpaas.manager.tools import ManagerTools
+from conpaas.manager.startup import StartupManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
@@ -32,12 +32,13 @@ Lines = Annotated[int, "How many lines from its end", msgspec.Meta(ge=1, le=100_
 Handled = Job[None] | None
 
 
-class ServiceManager(ManagerTools[A], abc.ABC):
+class ServiceManager(StartupManager[A], abc.ABC):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
         ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
-        ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``.
+        ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``, ``set_script``,
+        ``get_script``, ``unset_script``.
 
     Must define:
         ``on_start(nodes)``: make the first nodes serve.
@@ -315,10 +316,6 @@ class ServiceManager(ManagerTools[A], abc.ABC):
             )
 
     # -- what features add to: they call super() ----------------------------------------------
-
-    def initialise(self, nodes: Sequence[Node]) -> Job[None]:
-        """Have new machines do what each must do once; those that cannot are given back."""
-        yield from ()
 
     def equip(self, nodes: Sequence[Node]) -> Job[None]:
         """Bring nodes what is theirs, before their handlers are called; may be repeated."""

@@ -115,9 +115,7 @@ class Shop:
     def seen(self):
         """Return what matters of the whole: for two runs to be compared."""
         rows = Volume.select().where(Volume.state != "gone").order_by(Volume.id)
-        machines = {
-            m.id: m.tags["conpaas-machine"] for m in self.cluster.provider.machines.values()
-        }
+        machines = self.cluster.provider.machines
         known = {(row.cloud_name, row.machine) for row in rows}
         there = {
             (v.name, v.machine and int(machines[v.machine].tags["conpaas-machine"]))
