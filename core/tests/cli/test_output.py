@@ -88,7 +88,8 @@ def test_one_thing_is_shown_line_by_line_when_there_is_no_sentence(
     director.answers["/user/get_config"] = {"uid": 1, "username": "ann", "admin": False}
     assert cps("cps-user", "get_config") == 0
     assert capsys.readouterr().out == (
-        "uid: 1\nusername: ann\nemail: None\nadmin: False\ncreated: None\n"
+        "uid: 1\nusername: ann\nfname: None\nlname: None\nemail: None\naffiliation: None\n"
+        "admin: False\nstate: None\ncredit: None\ncreated: None\n"
     )
 
 

@@ -88,9 +88,9 @@ def test_a_text_is_made_harmless_for_a_terminal_only(terminal, cps, director, ca
 def test_a_new_password_is_typed_twice_and_not_shown(terminal, director):
     director.answers["/applications/1/services/1/set_password"] = None
     types = [
-        ("password:", "one"),
+        ("Password:", "one"),
         ("Retype password:", "two"),
-        ("Try again.\npassword:", "three"),
+        ("Try again.\nPassword:", "three"),
         ("Retype password:", "three"),
     ]
     code, shown = terminal("cps-bakery", "set_password", "1", "1", types=types)

@@ -26,6 +26,7 @@ Email = Annotated[EmailAddress, "E-mail address", msgspec.Meta(max_length=254)]
 NoOrEmail = Annotated[NoOrEmailAddress, "E-mail address", msgspec.Meta(max_length=254)]
 #: Never among the words of a command, where others on the machine could see it: it is asked for.
 Password = Annotated[str, "Password, at least 8 characters", Option(secret=True, positional=False)]
+Credit = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 Days = Annotated[int, "Days until it expires", msgspec.Meta(ge=1, le=3650)]
 #: What a token may do: ``read`` only what changes nothing, ``all`` everything its user may.
 TokenScope = Literal["all", "read"]
@@ -293,9 +294,7 @@ class Users(abc.ABC):
         fname: Annotated[Text, "First name"] = "",
         lname: Annotated[Text, "Last name"] = "",
         affiliation: Annotated[Text, "Where the user belongs"] = "",
-        credit: Annotated[
-            int | None, "Credit to begin with; default: as for everybody", msgspec.Meta(ge=0)
-        ] = None,
+        credit: Annotated[Credit | None, "Credit to begin with; default: as for all"] = None,
         admin: Annotated[bool, "May see and do everything"] = False,
     ) -> UserInfo:
         """Create a user."""

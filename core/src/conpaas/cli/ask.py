@@ -49,6 +49,8 @@ def new_secret(name: str, missing: str) -> str:
     """Return a new secret, which is typed twice at a terminal."""
     while True:
         first = secret(f"{name}: ", missing)
-        if not sys.stdin.isatty() or first == secret(f"Retype {name}: ", missing):
+        if not sys.stdin.isatty() or first == secret(
+            f"Retype {name[:1].lower()}{name[1:]}: ", missing
+        ):
             return first
         print("They do not match. Try again.", file=sys.stderr)

@@ -47,14 +47,19 @@ class Answer:
 
 
 class Director:
-    """The director, as it answers the person whom the settings name."""
+    """The director, as it answers the person whom the settings name.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: Where it is, and what to log in with.
+        public: Only what is public is called: nobody logs in.
+    """
+
+    def __init__(self, settings: Settings, *, public: bool = False) -> None:
         if not settings.host:
             raise Failure(NO_DIRECTOR)
         self.settings = settings
         self.address = f"https://{settings.host}:{settings.port}"
-        self._headers, context = _credentials(settings)
+        self._headers, context = _credentials(settings, public)
         self._connection = http.client.HTTPSConnection(
             settings.host,
             settings.port,
@@ -184,7 +189,7 @@ class Director:
             raise Unreachable(f"the director at {self.address} does not answer: {told}") from error
 
 
-def _credentials(settings: Settings) -> tuple[dict[str, str], ssl.SSLContext]:
+def _credentials(settings: Settings, public: bool) -> tuple[dict[str, str], ssl.SSLContext]:
     if not os.path.exists(settings.ca_cert):
         raise Failure(f"the authority of the director is not known: {_GET_ONE}")
     # Not the default context: it would load, and trust, the authorities of the system.
@@ -193,7 +198,9 @@ def _credentials(settings: Settings) -> tuple[dict[str, str], ssl.SSLContext]:
     headers = {"Accept": "application/json", "User-Agent": "cps-tools"}
     try:
         context.load_verify_locations(settings.ca_cert)
-        if settings.token and not settings.wants_password:
+        if public:
+            pass
+        elif settings.token and not settings.wants_password:
             headers["Authorization"] = f"Bearer {settings.token}"
         elif os.path.exists(settings.cert) and not settings.wants_password:
             context.load_cert_chain(settings.cert, settings.key)

@@ -75,6 +75,7 @@ def command(
         is_job=operation.is_job,
         done=operation.done,
         confirm=operation.confirm,
+        public=operation.public,
         written="",
         words=(),
     )
@@ -102,6 +103,7 @@ def _argument(parameter: Parameter) -> Argument:
         required=parameter.required,
         many=many,
         secret=option.secret,
+        known=option.known,
         choices=choices,
     )
 
@@ -211,6 +213,7 @@ def _switch(name: str, kind: str, short: str, metavar: str, text: str) -> Argume
         required=False,
         many=False,
         secret=False,
+        known=False,
         choices={},
     )
 

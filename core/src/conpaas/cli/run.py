@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from conpaas.cli import config
@@ -46,7 +47,7 @@ def run(command: Command, words: list[str], options: dict[str, str]) -> str:
         from conpaas.cli.ask import go_on
 
         go_on(command["confirm"])
-    with _director(options) as director:
+    with _director(options, public=command["public"]) as director:
         _call(director, command, arguments, parsed.switch)
     return ""
 
@@ -62,13 +63,18 @@ def path_of(command: Command, arguments: dict[str, Any]) -> str:
     return f"/applications/{application}/services/{service}{command['path']}"
 
 
-def _director(options: dict[str, str]) -> Director:
+def _director(options: dict[str, str], *, public: bool = False) -> Director:
     from conpaas.cli.call import Director
 
     settings = config.read(options)
     if settings.debug:
         options["debug"] = "true"
-    return Director(settings)
+    if public and not os.path.exists(settings.ca_cert):
+        # Who wants to register has never been here before.
+        from conpaas.cli.trust import establish
+
+        establish(settings, None, "call this at a terminal, where you are asked about it")
+    return Director(settings, public=public)
 
 
 def _ask_secrets(command: Command, parsed: Parsed) -> None:
@@ -77,9 +83,12 @@ def _ask_secrets(command: Command, parsed: Parsed) -> None:
             missing = f"the option {argument['flags'][-1]} is missing"
             if not argument["secret"]:
                 raise Usage(missing)
-            from conpaas.cli.ask import new_secret
+            from conpaas.cli.ask import new_secret, secret
 
-            parsed.argument[argument["name"]] = new_secret(argument["name"], missing)
+            what = argument["name"].replace("_", " ").capitalize()
+            parsed.argument[argument["name"]] = (
+                secret(f"{what}: ", missing) if argument["known"] else new_secret(what, missing)
+            )
 
 
 def _call(
@@ -127,7 +136,13 @@ def _show(
             return
         from conpaas.cli.watch import follow
 
-        result = follow(director, answer, how_to_watch)
+        try:
+            result = follow(director, answer, how_to_watch)
+        except Failure as failure:
+            if failure.code != "unauthenticated" or command["path"] != "/user/delete":
+                raise
+            print("Your account has been deleted, and with it what you logged in with.")
+            return
     show(command, result, switches, said)
 
 

@@ -15,7 +15,8 @@ class Argument(TypedDict):
     ``integer``, ``number``, ``reference`` (a name or an id), ``choice``, ``truth`` (yes or no),
     ``on`` and ``off`` (flags without a value), ``json``, ``upload`` (a path).  ``group`` says
     where the value goes: ``argument`` (of the operation), ``role`` (a count of nodes) or
-    ``switch`` (for the command line itself).
+    ``switch`` (for the command line itself).  A ``secret`` that is ``known`` is asked for once, a
+    new one twice.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Argument(TypedDict):
     required: bool
     many: bool
     secret: bool
+    known: bool
     choices: dict[str, Any]
 
 
@@ -38,7 +40,7 @@ class Command(TypedDict):
     arguments that the object's name implies, ``where`` are values that a row must have to be
     shown, ``nodes`` is the argument that the counts of the roles make up, ``result`` is ``rows``,
     ``record``, ``file`` or ``value``, ``written`` is ``module:class`` of a hand-written command,
-    whose options are ``words``.
+    whose options are ``words``.  What is ``public`` is called without logging in.
     """
 
     object: str
@@ -57,6 +59,7 @@ class Command(TypedDict):
     is_job: bool
     done: str
     confirm: str
+    public: bool
     written: str
     words: tuple[str, ...]
 

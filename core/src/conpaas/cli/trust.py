@@ -15,13 +15,18 @@ from conpaas.cli.config import Settings
 from conpaas.cli.failure import Failure, Unreachable
 
 
-def establish(settings: Settings, fingerprint: str | None) -> None:
+def establish(
+    settings: Settings,
+    fingerprint: str | None,
+    otherwise: str = "give it with --fingerprint {shown}",
+) -> None:
     """Make sure that ``settings.ca_cert`` holds the authority of the director.
 
     Args:
         settings: Where the director is and where its authority is kept.
         fingerprint: SHA-256 that the user knows the authority by; else the user is asked about
             an authority that is new.
+        otherwise: What to do where nobody can be asked.
 
     Raises:
         Failure: It is not trusted, or cannot be had.
@@ -36,7 +41,7 @@ def establish(settings: Settings, fingerprint: str | None) -> None:
                 "somebody may be in between"
             )
     elif not _is_known(offered, settings.ca_cert):
-        _ask(settings, shown)
+        _ask(settings, shown, otherwise)
     write(settings.ca_cert, offered)
 
 
@@ -85,7 +90,7 @@ def _is_known(offered: str, path: str) -> bool:
         return False
 
 
-def _ask(settings: Settings, shown: str) -> None:
+def _ask(settings: Settings, shown: str, otherwise: str) -> None:
     known = os.path.exists(settings.ca_cert)
     told = (
         f"The authority of the director at {settings.host} is "
@@ -93,7 +98,7 @@ def _ask(settings: Settings, shown: str) -> None:
         f"  {shown}"
     )
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Failure(f"{told}\nIf that is right, give it with --fingerprint {shown}")
+        raise Failure(f"{told}\nIf that is right, {otherwise.format(shown=shown)}")
     print(told, file=sys.stderr)
     if not yes("Ask the administrator whether that is right. Do you trust it?"):
         raise Failure("the authority is not trusted: nothing was done")

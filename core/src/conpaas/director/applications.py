@@ -12,9 +12,10 @@ import peewee
 
 from conpaas import api
 from conpaas.api import ApplicationInfo, Change
+from conpaas.director import leaving
 from conpaas.director.jobs import Scope
 from conpaas.director.machines import Life
-from conpaas.director.models import Application, Machine, Service, StateChange
+from conpaas.director.models import Application, Machine, Service, StateChange, database
 from conpaas.director.objects import ApiObject
 from conpaas.director.prepared import Prepared
 from conpaas.director.volumes import volumes_of
@@ -52,10 +53,13 @@ class ApplicationsObject(ApiObject, api.Applications):
     def create(self, name: str) -> ApplicationInfo:
         """Create an application."""
         try:
-            row = Application.create(user=self.caller.user, name=name, state=State.INIT.value)
+            with database.atomic():
+                # Again: whoever is being deleted must not get something new meanwhile.
+                leaving.refuse_shut_out(self.caller.user)
+                row = Application.create(user=self.caller.user, name=name, state=State.INIT.value)
+                self.director.set_state(row, State.INIT, "created")
         except peewee.IntegrityError:
             raise InvalidError(f"you have an application called {name!r} already") from None
-        self.director.set_state(row, State.INIT, "created")
         return self.info(row)
 
     def list(self) -> tuple[ApplicationInfo, ...]:
@@ -167,6 +171,12 @@ class ApplicationsObject(ApiObject, api.Applications):
         """Return the application that a job changes."""
         row = self.find_application(arguments["application"])
         return Scope(f"application {row.id}", row.id)
+
+    def permit(self, operation: Operation, scope: Scope) -> None:
+        """Permit what the application's state allows, and no start for one who is shut out."""
+        super().permit(operation, scope)
+        if operation.name in ("start", "replace_manager"):
+            leaving.refuse_shut_out(Application.get_by_id(scope.application).user_id)
 
     def end(
         self,

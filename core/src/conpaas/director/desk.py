@@ -9,7 +9,7 @@ from conpaas import api
 from conpaas.api import MachineInfo, ServiceInfo, VolumeInfo
 from conpaas.director import keys
 from conpaas.director.jobs import Scope
-from conpaas.director.leaving import is_shut_out
+from conpaas.director.leaving import is_shut_out, refuse_shut_out
 from conpaas.director.machines import Life, machine_info
 from conpaas.director.models import Application, Machine, Service, database
 from conpaas.director.objects import ApiObject
@@ -37,8 +37,7 @@ class DeskObject(ApiObject, api.ManagerDesk):
     ) -> Job[tuple[MachineInfo, ...]]:
         """Create machines for a service and wait until each has joined."""
         application = self.application
-        if is_shut_out(application.user_id):
-            raise DeniedError("the application's owner is disabled: he gets no machines")
+        refuse_shut_out(application.user_id)
         found = Service.get_or_none(Service.application == application, Service.number == service)
         if found is None:
             raise NotFoundError(f"application {application.id} has no service {service}")

@@ -13,7 +13,7 @@ from conpaas.api import UserInfo
 from conpaas.director import administrators, tokens, users
 from conpaas.director.models import Application, User, database
 from conpaas.director.users import Caller
-from conpaas.errors import BusyError, ConPaaSError, NotFoundError, WrongStateError
+from conpaas.errors import BusyError, ConPaaSError, DeniedError, NotFoundError, WrongStateError
 from conpaas.rpc import Job, JobState, Progress
 from conpaas.state import State
 
@@ -66,6 +66,24 @@ def forget(user: int, now: float) -> None:
 def is_shut_out(user: int) -> bool:
     """Whether a user is disabled, or gone."""
     return not User.select().where(User.id == user, ~User.disabled).exists()
+
+
+def refuse_shut_out(user: int) -> None:
+    """Refuse what gives a user more, in the present transaction.
+
+    Raises:
+        DeniedError: He is disabled, or gone.
+    """
+    rows = User.select(User.username, User.disabled).where(User.id == user)
+    if database.obj.for_update:
+        # Whoever shuts him out waits until this is done, and finds what it has made.
+        rows = rows.for_update()
+    found = rows.tuples().first()
+    if found is None or found[1]:
+        raise DeniedError(
+            f"the account {found[0] if found else user!r} is disabled: an administrator can let "
+            "it in again (cps-user enable)"
+        )
 
 
 def _shut_out(user: int) -> None:

@@ -99,6 +99,10 @@ def _path_item(
     }
     if operation.description:
         described["description"] = operation.description
+    if operation.public:
+        described["security"] = []
+    if operation.admin:
+        described["x-admin"] = True
     if operation.states:
         described["x-states"] = list(operation.states)
     query: list[dict[str, Any]] = []

@@ -8,6 +8,7 @@ from functools import partial
 
 from conpaas.clouds.base import Cloud, CloudMachine, MachineState
 from conpaas.director.director import Director
+from conpaas.director.leaving import is_shut_out
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine, User
 from conpaas.director.users import Caller
@@ -96,6 +97,8 @@ class Sweep:
         """Replace managers whose machine is gone."""
         running = Application.select().where(Application.state == State.RUNNING.value)
         for application in list(running):
+            if is_shut_out(application.user_id):
+                continue  # it is being stopped
             machine = self._director.manager_machine(application)
             try:
                 # None: an earlier try to replace it got as far as giving the old one up.

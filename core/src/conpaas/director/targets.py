@@ -52,9 +52,10 @@ def of_call(things: ApiObject, name: str, arguments: Mapping[str, Any]) -> Targe
         return _of_manager(caller, arguments)
     if (ref := arguments.get("application")) is not None:
         return _of_application(things, ref, arguments.get("service"))
-    for number in _NUMBERS:
-        if number in arguments:
-            return Target(f"{number} {arguments[number]}")
+    for what in _NUMBERS:
+        # Only numbers: ``invitation`` is also the code with which somebody registers.
+        if isinstance(arguments.get(what), int):
+            return Target(f"{what} {arguments[what]}")
     if name != "user":
         return Target()
     if (ref := arguments.get("user")) is not None:
