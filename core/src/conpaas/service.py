@@ -36,6 +36,7 @@ class Panel:
         operations: Those that it offers: the page does not list them again.
         live: It is shown anew when it changes; not for a panel in which people type.
         busy: Something in it changes by itself just now.
+        order: Lower stands first; what is special about the service type before features.
     """
 
     title: str
@@ -44,3 +45,4 @@ class Panel:
     operations: tuple[str, ...] = ()
     live: bool = False
     busy: bool = False
+    order: int = 0

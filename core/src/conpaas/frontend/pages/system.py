@@ -129,7 +129,8 @@ class PluginPages:
         page = self._pages.get((plugin, path.strip("/")))
         if page is None:
             raise NotFoundError("no page has this address")
-        told = self._site.ask(visit, values=lambda: page.values(visit.api))
+        query = {k: v if isinstance(v, str) else v[-1] for k, v in req.params.items()}
+        told = self._site.ask(visit, values=lambda: page.values(visit.api, query))
         overview = told["overview"]
         if page.admin and not overview.user.admin:
             raise NotFoundError("no page has this address")
