@@ -108,6 +108,7 @@ def make_app(sender: Sender, director_url: str, plugins: Plugins) -> App:
     app.add_route("/objects/{name}/operations/{operation}", ObjectOperations(site))
     pages = PluginPages(site)
     app.add_route("/plugins/{plugin}/{path:path}", pages)
+    templates.globals["credit_page"] = pages.path("credits")
     templates.globals["menu"] = lambda admin: [
         *MENU, *(ADMINISTRATION if admin else ()), *pages.links(admin)
     ]  # fmt: skip

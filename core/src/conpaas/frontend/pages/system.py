@@ -139,6 +139,11 @@ class PluginPages:
             title=page.title, overview=overview, crumbs=HOME, **told["values"],
         )  # fmt: skip
 
+    def path(self, plugin: str) -> str:
+        """Return the address of a plugin's first page, empty when it has none."""
+        found = sorted(path for name, path in self._pages if name == plugin)
+        return f"/plugins/{plugin}/{found[0]}" if found else ""
+
     def links(self, admin: bool) -> list[tuple[str, str]]:
         """Return the title and the address of each page."""
         return [
