@@ -197,3 +197,17 @@ def test_a_defect_of_ours_is_told_in_a_line(cps, configured, director, capsys):
     err = capsys.readouterr().err
     assert err.startswith("ERROR: this is a defect: TypeError")
     assert err.count("\n") == 1
+
+
+def test_what_the_director_has_to_tell_is_a_warning_beside_the_answer(
+    cps, configured, director, capsys
+):
+    notice = "You%20have%203%20credits%20left%3A%20gr%C3%BC%C3%9Fe.%0ATwo%1B%5B2J"
+    director.answers["/application/create"] = lambda request: (
+        200,
+        ({"result": APPLICATION}, {"X-Conpaas-Notice": notice}),
+    )
+    assert cps("cps-tools", "application", "create", "x") == 0
+    told = capsys.readouterr()
+    assert told.out == "Application 'x' created with id 1.\n"
+    assert told.err == "WARNING: You have 3 credits left: grüße.\nWARNING: Two\\x1b[2J\n"

@@ -8,9 +8,10 @@ import os
 import ssl
 import sys
 import time
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from conpaas.cli.failure import Failure, Unreachable
+from conpaas.cli.visible import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 600.0
+#: What the director has to tell beside an answer: sentences, a line each, percent-encoded.
+NOTICE_HEADER = "X-Conpaas-Notice"
 GATEWAY_ERRORS = (502, 503, 504)
 _PIECE = 256 * 1024
 NO_DIRECTOR = (
@@ -149,6 +152,9 @@ class Director:
             took = time.monotonic() - started
             line = f"DEBUG {method} {self.address}{path} → {response.status} ({took:.3f} s)"
             print(line, file=sys.stderr)
+        if notice := response.getheader(NOTICE_HEADER):
+            for line in unquote(notice).splitlines():
+                print(f"WARNING: {visible(line)}", file=sys.stderr)
         return response
 
     def _exchange(

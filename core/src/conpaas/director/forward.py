@@ -13,6 +13,7 @@ from conpaas.director.audit import Entry
 from conpaas.director.authentication import Authentication
 from conpaas.director.director import Director
 from conpaas.director.models import Machine
+from conpaas.director.notices import add_notices
 from conpaas.director.objects import ApiObject
 from conpaas.director.users import Caller
 from conpaas.errors import InvalidError, NotFoundError
@@ -59,6 +60,7 @@ class ServiceOperations:
             entry.about(targets.of_service(row, found))
             answer = self._pass(req, machine, found.number, operation, caller)
             pass_on(resp, answer, f"/api/v1/applications/{row.id}/jobs/", entry)
+        add_notices(self._director, caller, declared, resp)
 
     def _pass(
         self, req: Request, machine: Machine, number: int, operation: str, caller: Caller

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import quote
 
 from conpaas.director.director import Director
@@ -11,6 +12,7 @@ from conpaas.web import Response
 
 #: Sentences, a line each, percent-encoded UTF-8.
 NOTICE_HEADER = "X-Conpaas-Notice"
+logger = logging.getLogger(__name__)
 
 
 def add_notices(director: Director, caller: Caller, operation: Operation, resp: Response) -> None:
@@ -18,8 +20,13 @@ def add_notices(director: Director, caller: Caller, operation: Operation, resp: 
 
     Called when the call has been carried out, or its job has begun.
     """
-    if caller.is_manager or operation.reads:
+    if caller.is_manager or operation.reads or operation.public:
         return
-    found = director.plugins.hook.conpaas_notices(director=director, user=caller.user)
+    try:
+        found = director.plugins.hook.conpaas_notices(director=director, user=caller.user)
+    except Exception:
+        # What was asked for has been done: whoever asked must not hear that it failed.
+        logger.exception("the notices for user %d cannot be had", caller.user)
+        return
     if told := [notice for some in found for notice in some]:
         resp.set_header(NOTICE_HEADER, quote("\n".join(told)))

@@ -9,6 +9,7 @@ from conpaas.director import targets
 from conpaas.director.authentication import Authentication
 from conpaas.director.director import Director
 from conpaas.director.forward import ApplicationJobs, ServiceOperations
+from conpaas.director.notices import add_notices
 from conpaas.director.objects import ApiObject
 from conpaas.director.openapi import OpenApi, Reference
 from conpaas.errors import DeniedError, InvalidError, UnauthenticatedError
@@ -90,10 +91,12 @@ class _Operations:
             if declared.is_job:
                 number = director.jobs.submit(name, declared, arguments, caller, entry.job)
                 send_job(resp, number, f"/api/v1/jobs/{number}")
+                add_notices(director, caller, declared, resp)
                 return
             result = getattr(director.object(name, caller), operation)(**arguments)
             entry.made(targets.made(result))
         send_result(resp, result)
+        add_notices(director, caller, declared, resp)
 
 
 class _Jobs:
