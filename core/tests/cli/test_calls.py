@@ -99,6 +99,30 @@ def test_which_of_several_services_must_be_said(cps, configured, director, capsy
     )
 
 
+TWO = [{**SERVICES[0], "sid": 4}, {**SERVICES[0], "sid": 6, "name": "New"}]
+
+
+def test_the_service_that_has_the_node_need_not_be_named(cps, configured, director, capsys):
+    director.answers["/service/list"] = TWO
+    director.answers["/applications/1/services/4/list_nodes"] = [{"agent_id": "node-2"}]
+    director.answers["/applications/1/services/6/list_nodes"] = [{"agent_id": "node-3"}]
+    director.answers["/applications/1/services/6/get_agent_log"] = "all is well"
+    assert cps("cps-bakery", "get_agent_log", "1", "node-3") == 0
+    captured = capsys.readouterr()
+    assert captured.err == "Service 6 has node-3.\n"
+    assert captured.out == "all is well\n"
+
+
+def test_a_node_that_no_service_has_does_not_tell_which_is_meant(
+    cps, configured, director, capsys
+):
+    director.answers["/service/list"] = TWO
+    director.answers["/applications/1/services/4/list_nodes"] = []
+    # The other service does not know the operation.
+    assert cps("cps-bakery", "get_agent_log", "1", "node-3") == 1
+    assert "say which service of application 1: there are 4" in capsys.readouterr().err
+
+
 def test_an_error_of_the_system_is_told_and_exits_with_1(cps, configured, director, capsys):
     director.refuse("/application/list", 403, "denied", "you may not, \x1b[31mreally")
     assert cps("cps-tools", "application", "list") == 1

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
-
 from conpaas.agent.mounts import Mounts, SystemMounts
 from conpaas.agent.startup import Startup, StartupStatus
 from conpaas.errors import InvalidError
-from conpaas.logs import tail
+from conpaas.logs import After, Lines, follow, tail
 from conpaas.nearest import did_you_mean
-from conpaas.rpc import Upload, expose
+from conpaas.rpc import Piece, Upload, expose
 from conpaas.supervisor.base import BaseSupervisor
 
 
@@ -115,15 +113,20 @@ class ServiceAgent:
     def get_log(
         self,
         filename: Annotated[str, "Which log"] = "agent.log",
-        lines: Annotated[
-            int, "How many lines from its end", msgspec.Meta(ge=1, le=100_000)
-        ] = 1000,
+        lines: Lines = 1000,
     ) -> str:
         """Return the end of a log; empty when nothing has been written to it."""
-        found = {log.filename: log for log in self._logs()}
-        if filename not in found:
-            raise InvalidError(f"there is no log {filename[:60]!r}{did_you_mean(filename, found)}")
-        return tail(found[filename].path, lines)
+        return tail(self._log(filename), lines)
+
+    @expose(reads=True, hidden=True)
+    def read_log(
+        self,
+        filename: Annotated[str, "Which log"] = "agent.log",
+        lines: Lines = 1000,
+        after: After = None,
+    ) -> Piece:
+        """Return what a log has grown by."""
+        return follow(self._log(filename), lines, after)
 
     @expose(hidden=True)
     def begin_startup(
@@ -137,6 +140,12 @@ class ServiceAgent:
     def get_startup_status(self) -> StartupStatus:
         """Return how the startup script is getting on."""
         return self._startup.status()
+
+    def _log(self, filename: str) -> Path:
+        found = {log.filename: log.path for log in self._logs()}
+        if filename not in found:
+            raise InvalidError(f"there is no log {filename[:60]!r}{did_you_mean(filename, found)}")
+        return found[filename]
 
     def _logs(self) -> list[LogFile]:
         own = LogFile("agent.log", "what the agent did", self.supervisor.log_file("agent"))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from conpaas.api.references import ApplicationRef, CloudOption, OnlyApplication, ServiceRef
+from conpaas.logs import After, Lines
 from conpaas.names import Name
-from conpaas.rpc import Job, expose
+from conpaas.rpc import Job, Piece, expose
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
 
@@ -122,9 +123,16 @@ class Applications(abc.ABC):
         """Show every change of the application's state, oldest first."""
 
     @abc.abstractmethod
-    @expose(reads=True)
-    def get_log(self, application: ApplicationRef) -> str:
+    @expose(reads=True, follow="read_log")
+    def get_log(self, application: ApplicationRef, lines: Lines = 1000) -> str:
         """Show the end of the log of the application's manager."""
+
+    @abc.abstractmethod
+    @expose(reads=True, hidden=True)
+    def read_log(
+        self, application: ApplicationRef, lines: Lines = 1000, after: After = None
+    ) -> Piece:
+        """Return what the log of the application's manager has grown by."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def _described(object_name: str, operation: str, where: str) -> Command:
         is_job=False,
         done="",
         confirm="",
+        follow="",
         public=False,
         written=where,
         words=tuple(flag for action in parser._actions for flag in action.option_strings),

@@ -75,6 +75,7 @@ def command(
         is_job=operation.is_job,
         done=operation.done,
         confirm=operation.confirm,
+        follow=operation.follow,
         public=operation.public,
         written="",
         words=(),
@@ -194,6 +195,8 @@ def _switches(operation: Operation, result: str, taken: Collection[str]) -> list
         wanted.append(column)
     if operation.confirm:
         wanted.append(_switch("yes", "on", "-y", "", "Do not ask whether to go on"))
+    if operation.follow:
+        wanted.append(_switch("follow", "on", "", "", "Go on showing what is added, till Ctrl-C"))
     if operation.is_job:
         wanted.append(_switch("no-wait", "on", "", "", "Do not wait for the job to end"))
     for switch in wanted:

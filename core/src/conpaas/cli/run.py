@@ -34,7 +34,7 @@ def run(command: Command, words: list[str], options: dict[str, str]) -> str:
         if not command["of_service"] or not missing.given:
             raise
         with _director(options) as director:
-            parsed = parse(command, list(words), _only_service(director, command, missing))
+            parsed = parse(command, words[:], _meant_service(director, command, words, missing))
     options |= parsed.settings
     for wish in ("help", "version"):
         if wish in options:
@@ -105,6 +105,10 @@ def _call(
         if name != "-":
             print(f"File '{name}' written.")
         return
+    if switches.get("follow"):
+        from conpaas.cli.follow import follow
+
+        follow(director, f"{path.rpartition('/')[0]}/{command['follow']}", arguments, switches)
     if upload is not None and upload["name"] in arguments:
         from conpaas.cli.files import opened
 
@@ -159,8 +163,16 @@ def _show_job(answer: Answer, style: str, how_to_watch: str) -> None:
         emit(style, {"job": answer.job}, ["job"])
 
 
-def _only_service(director: Director, command: Command, missing: Missing) -> str:
-    """Return the service that is meant when none is named: the only one of its kind.
+#: What tells which of several services is meant: argument → operation that lists, column.
+_TELLING = {"agent_id": ("list_nodes", "agent_id"), "vol_name": ("list_volumes", "vol_name")}
+
+
+def _meant_service(
+    director: Director, command: Command, words: list[str], missing: Missing
+) -> str:
+    """Return the service that is meant when none is named.
+
+    It is the only one of its kind, or the one that has the node or the volume that is named.
 
     Raises:
         Failure: One was named, so that something else is missing; or there are none or several.
@@ -172,8 +184,29 @@ def _only_service(director: Director, command: Command, missing: Missing) -> str
         raise missing
     kind = command["object"]
     fitting = [one for one in services if kind in ("service", one["type"])]
-    if len(fitting) != 1:
-        there = ", ".join(f"{one['sid']} ({one['name']})" for one in fitting) or "none"
-        raise Failure(f"say which service of application {missing.given[0]}: there are {there}")
-    print(f"Service {fitting[0]['sid']} is the only one that fits.", file=sys.stderr)
-    return str(fitting[0]["sid"])
+    if len(fitting) == 1:
+        print(f"Service {fitting[0]['sid']} is the only one that fits.", file=sys.stderr)
+        return str(fitting[0]["sid"])
+    if fitting:
+        # Whatever stands for the service: the other words tell which one it is.
+        said = parse(command, words[:], "0").argument
+        for name in sorted(said.keys() & _TELLING.keys()):
+            having = [one for one in fitting if _has(director, one, name, said[name])]
+            if len(having) == 1:
+                print(f"Service {having[0]['sid']} has {said[name]}.", file=sys.stderr)
+                return str(having[0]["sid"])
+    there = ", ".join(f"{one['sid']} ({one['name']})" for one in fitting) or "none"
+    raise Failure(f"say which service of application {missing.given[0]}: there are {there}")
+
+
+def _has(director: Director, service: dict[str, Any], name: str, value: Any) -> bool:
+    operation, column = _TELLING[name]
+    try:
+        rows = director.call(
+            f"/applications/{service['aid']}/services/{service['sid']}/{operation}", {}
+        ).result
+    except Failure as failure:
+        if failure.code != "not-found":
+            raise
+        return False  # a service of a type that has no such things
+    return any(row[column] == value for row in rows)

@@ -39,8 +39,9 @@ class Command(TypedDict):
     ``path`` is what is called; of a service, the path below the service's own.  ``preset`` are
     arguments that the object's name implies, ``where`` are values that a row must have to be
     shown, ``nodes`` is the argument that the counts of the roles make up, ``result`` is ``rows``,
-    ``record``, ``file`` or ``value``, ``written`` is ``module:class`` of a hand-written command,
-    whose options are ``words``.  What is ``public`` is called without logging in.
+    ``record``, ``file`` or ``value``, ``follow`` is the operation to go on reading with,
+    ``written`` is ``module:class`` of a hand-written command, whose options are ``words``.  What
+    is ``public`` is called without logging in.
     """
 
     object: str
@@ -59,6 +60,7 @@ class Command(TypedDict):
     is_job: bool
     done: str
     confirm: str
+    follow: str
     public: bool
     written: str
     words: tuple[str, ...]

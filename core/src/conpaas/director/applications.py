@@ -20,7 +20,8 @@ from conpaas.director.objects import ApiObject
 from conpaas.director.prepared import Prepared
 from conpaas.director.volumes import volumes_of
 from conpaas.errors import CloudError, ConPaaSError, InvalidError
-from conpaas.rpc import Job, JobState, Operation, Progress, patiently, scaled
+from conpaas.manager.application import ApplicationManager
+from conpaas.rpc import Job, JobState, Operation, Piece, Progress, patiently, scaled
 from conpaas.state import State
 
 ANSWER_TIMEOUT = 120.0  #: seconds for a manager that has joined to answer
@@ -162,10 +163,19 @@ class ApplicationsObject(ApiObject, api.Applications):
             for c in changes.order_by(StateChange.id)
         )
 
-    def get_log(self, application: str | int) -> str:
+    def get_log(self, application: str | int, lines: int = 1000) -> str:
         """Show the end of the log of the application's manager."""
+        return self._manager(application).get_log(lines=lines)
+
+    def read_log(
+        self, application: str | int, lines: int = 1000, after: str | None = None
+    ) -> Piece:
+        """Return what the log of the application's manager has grown by."""
+        return self._manager(application).read_log(lines=lines, after=after)
+
+    def _manager(self, application: str | int) -> ApplicationManager:
         machine = self.director.require_manager(self.find_application(application))
-        return self.director.manager(machine, self.caller.username).get_log()
+        return self.director.manager(machine, self.caller.username)
 
     def scope(self, operation: Operation, arguments: dict[str, Any]) -> Scope:
         """Return the application that a job changes."""

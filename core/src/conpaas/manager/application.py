@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from conpaas.api import ManagerDesk
 from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError
 from conpaas.jobs import JobRunner
-from conpaas.logs import tail
+from conpaas.logs import After, Lines, follow, tail
 from conpaas.manager.blobs import DirectorBlobs
 from conpaas.manager.book import Book
 from conpaas.manager.config import ManagerConfig
@@ -25,6 +25,7 @@ from conpaas.rpc import (
     Job,
     JobState,
     Operation,
+    Piece,
     Progress,
     expose,
     find_operation,
@@ -162,9 +163,14 @@ class ApplicationManager:
             raise AgentError("; ".join(failed))
 
     @expose(reads=True, hidden=True)
-    def get_log(self, lines: Annotated[int, "How many lines from its end"] = 1000) -> str:
+    def get_log(self, lines: Lines = 1000) -> str:
         """Return the end of the manager's log."""
         return tail(self._log_file, lines)
+
+    @expose(reads=True, hidden=True)
+    def read_log(self, lines: Lines = 1000, after: After = None) -> Piece:
+        """Return what the manager's log has grown by."""
+        return follow(self._log_file, lines, after)
 
     def _stop_service(self, host: ServiceHost) -> Job[None]:
         stop = operations(type(host.manager))["stop"]

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, TypeVar
 
-import msgspec
-
 from conpaas.agent.base import LogEntry, ServiceAgent
 from conpaas.api import Change
 from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
-from conpaas.logs import tail
+from conpaas.logs import After, Lines, follow, tail
 from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.startup import StartupManager
-from conpaas.rpc import Job, PerRole, Progress, expose, scaled
+from conpaas.rpc import Job, PerRole, Piece, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
 
@@ -26,7 +24,7 @@ A = TypeVar("A", bound=ServiceAgent)
 AgentId = Annotated[str, "Id of a node, as list_nodes shows it", Option(metavar="agent_id")]
 Counts = Annotated[dict[str, int], PerRole()]
 Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-c")]
-Lines = Annotated[int, "How many lines from its end", msgspec.Meta(ge=1, le=100_000)]
+LogName = Annotated[str, "Which log", Option(short="-f")]
 
 #: What a handler may return: nothing, or a job whose progress the user sees.
 Handled = Job[None] | None
@@ -251,25 +249,39 @@ class ServiceManager(StartupManager[A], abc.ABC):
         """Show every change of the service's state, with its reason, oldest first."""
         return self.place.history()
 
-    @expose(reads=True)
+    @expose(reads=True, follow="read_log")
     def get_log(self, lines: Lines = 1000) -> str:
         """Show the end of the service's log on the manager."""
         return tail(self.place.log_path, lines)
+
+    @expose(reads=True, hidden=True)
+    def read_log(self, lines: Lines = 1000, after: After = None) -> Piece:
+        """Return what the service's log has grown by."""
+        return follow(self.place.log_path, lines, after)
 
     @expose(reads=True)
     def list_agent_logs(self, agent_id: AgentId) -> list[LogEntry]:
         """List the logs that a node offers."""
         return self.agent(self.node(agent_id)).list_logs()
 
-    @expose(reads=True)
+    @expose(reads=True, follow="read_agent_log")
     def get_agent_log(
-        self,
-        agent_id: AgentId,
-        filename: Annotated[str, "Which log", Option(short="-f")] = "agent.log",
-        lines: Lines = 1000,
+        self, agent_id: AgentId, filename: LogName = "agent.log", lines: Lines = 1000
     ) -> str:
         """Show the end of a node's log."""
         return self.agent(self.node(agent_id)).get_log(filename=filename, lines=lines)
+
+    @expose(reads=True, hidden=True)
+    def read_agent_log(
+        self,
+        agent_id: AgentId,
+        filename: LogName = "agent.log",
+        lines: Lines = 1000,
+        after: After = None,
+    ) -> Piece:
+        """Return what a node's log has grown by."""
+        agent = self.agent(self.node(agent_id))
+        return agent.read_log(filename=filename, lines=lines, after=after)
 
     # -- must define, may override ------------------------------------------------------------
 
