@@ -1,6 +1,6 @@
 """A whole ConPaaS with its pages, on a port of this machine, for looking at: run this file.
 
-Usage: python core/tests/frontend/looking.py [PORT]
+Usage: python tests/looking.py [PORT]
 
 It ends with Ctrl-C, and nothing of it stays.  Log in as test, with the password it prints.
 """
