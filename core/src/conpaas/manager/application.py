@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from conpaas.api import ManagerDesk
 from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError
 from conpaas.jobs import JobRunner
 from conpaas.logs import After, Lines, follow, tail
+from conpaas.machine.places import Places
 from conpaas.manager.blobs import DirectorBlobs
 from conpaas.manager.book import Book
 from conpaas.manager.config import ManagerConfig
@@ -50,6 +52,7 @@ class ApplicationManager:
         ways: To agents and director.
         directory: Where files and the services' logs go.
         log_file: Where this process's own log is.
+        machine: The machine, when the manager has one of its own.
     """
 
     name = "application"
@@ -62,9 +65,14 @@ class ApplicationManager:
         ways: Ways,
         directory: Path,
         log_file: Path,
+        machine: Places | None = None,
     ) -> None:
         self.config = config
+        self.limits = config.limits
         self.application = config.manager.application
+        self.address = config.manager.address
+        self.directory = directory
+        self.machine = machine
         self.plugins = plugins
         self.ways = ways
         self.book = Book(records)
@@ -100,6 +108,14 @@ class ApplicationManager:
     def managers(self) -> list[Any]:
         """The application's service managers, by number."""
         return [host.manager for _, host in sorted(self.services.items())]
+
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary that all services of the application share."""
+        return self.book.shared(name)
+
+    def hand_over(self) -> None:
+        """Hand the state to the director, and return when the director has it."""
+        self.handover.now()
 
     def target(self, name: str) -> Any:
         """Return what jobs of that target's name work on, None when it is gone."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from conpaas.api import Change, MachineInfo
 from conpaas.manager.nodes import Node, NodeState
-from conpaas.records import MORE_SHARED_STEPS, SHARED_STEPS, Records
+from conpaas.records import MORE_SHARED_STEPS, SHARED_STEPS, Records, Store
 from conpaas.state import State
 
 STEPS = (
@@ -68,6 +68,10 @@ class Book:
         with self.records.transaction():
             self.records.execute("DELETE FROM service WHERE number = ?", number)
             self.records.execute("DELETE FROM store WHERE scope = ?", f"service {number}")
+
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary of the application as a whole."""
+        return Store(self.records, f"application {name}")
 
     def states(self) -> dict[int, State]:
         """Return the state of each service, by number."""

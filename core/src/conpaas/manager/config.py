@@ -29,6 +29,9 @@ class LimitsSection:
 
     nodes_per_service: Annotated[int, "Nodes of one service"] = 100
     upload: Annotated[int, "Of an archive that is uploaded"] = 2 << 30
+    repository: Annotated[int, "Of an application's git repository, at most as much as upload"] = (
+        1 << 30
+    )
     unpacked: Annotated[int, "Of what an archive holds"] = 4 << 30
     members: Annotated[int, "Files and directories in an archive"] = 100_000
     volume: Annotated[int, "Of a volume, in MB"] = 1 << 20

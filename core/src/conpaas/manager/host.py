@@ -66,6 +66,7 @@ class ServiceHost:
         self.number = number
         self.service = service
         self.application = config.manager.application
+        self.address = config.manager.address
         self.max_nodes = config.limits.nodes_per_service
         self.upload_limit = config.limits.upload
         self.unpacked_limit = config.limits.unpacked
@@ -130,6 +131,10 @@ class ServiceHost:
         """Tell the plugins that nodes have left."""
         self.log.info("nodes have left: %s", _names(nodes))
         self._plugins.tell("conpaas_nodes_removed", service=self.manager, nodes=nodes)
+
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary that all services of the application share."""
+        return self._book.shared(name)
 
     # -- what jobs change ---------------------------------------------------------------------
 

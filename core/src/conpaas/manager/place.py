@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
-from conpaas.api import Change, VolumeInfo
+from conpaas.api import Change, ManagerDesk, VolumeInfo
 from conpaas.errors import ConPaaSError
+from conpaas.machine.places import Places
+from conpaas.manager.config import LimitsSection
 from conpaas.manager.nodes import Node
 from conpaas.rpc import Job
 from conpaas.service_type import ServiceType
@@ -119,6 +121,7 @@ class ManagerPlace(Protocol):
 
     number: int  #: of the service in its application
     application: int
+    address: str  #: of the manager's machine
     store: MutableMapping[str, Any]
     blobs: Blobs
     machines: Machines
@@ -166,12 +169,30 @@ class ManagerPlace(Protocol):
     def tell_removed(self, nodes: list[Node]) -> None:
         """Tell the plugins that nodes have left."""
 
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary that all services of the application share."""
+
 
 class ApplicationPlace(Protocol):
     """A manager of an application, as plugins see it."""
 
     application: int  #: its number
+    address: str  #: of the manager's machine
+    directory: Path  #: where files of this machine may lie; they are gone when the machine is
+    desk: ManagerDesk  #: the director
+    limits: LimitsSection
+    machine: Places | None  #: the machine, None when the manager has none of its own (tests)
 
     @property
     def managers(self) -> list[Any]:
         """The application's service managers, by number."""
+
+    def shared(self, name: str) -> MutableMapping[str, Any]:
+        """Return a persisted dictionary that all services of the application share."""
+
+    def hand_over(self) -> None:
+        """Hand the manager's state to the director, and return when the director has it.
+
+        Raises:
+            ConPaaSError: It could not be handed over; it will be tried again.
+        """

@@ -7,10 +7,10 @@ import datetime as dt
 import functools
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import IO, Annotated, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from conpaas.errors import ConPaaSError, InvalidError
 from conpaas.features.code.agent import CodeAgent
 from conpaas.features.code.archives import BadArchiveError, Contents, Limits, inspect
 from conpaas.features.code.versions import CodeBook, CodeVersion
+from conpaas.features.git.operations import RepositoryOperations
 from conpaas.manager.base import Node, ServiceManager
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
@@ -29,7 +30,8 @@ A = TypeVar("A", bound=CodeAgent)
 CodeVersionId = Annotated[
     str, "Id of a code version, as list_codes shows it", Option(metavar="code_version")
 ]
-Description = Annotated[str, "What is new in it", msgspec.Meta(max_length=200)]
+MAX_DESCRIPTION = 200  #: characters
+Description = Annotated[str, "What is new in it", msgspec.Meta(max_length=MAX_DESCRIPTION)]
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,21 @@ class CodeInfo:
     time: str
 
 
-class CodeManager(ServiceManager[A]):
+@dataclass(frozen=True)
+class CodeLimits:
+    """How large an archive may be: packed and unpacked in bytes, and how many files in it."""
+
+    upload: int
+    unpacked: int
+    members: int
+
+
+class CodeManager(RepositoryOperations[A], ServiceManager[A]):
     """Directs the nodes of a service that runs what its users upload.
 
     Given to users:
-        ``upload_code``, ``list_codes``, ``enable_code``, ``download_code``, ``delete_code``.
+        ``upload_code``, ``list_codes``, ``enable_code``, ``download_code``, ``delete_code``; by
+        git: ``get_repository``, ``upload_key``, ``list_keys``, ``remove_key``.
 
     Must define:
         ``initial_code()``: the name and the content of the archive that the service begins with.
@@ -90,26 +102,17 @@ class CodeManager(ServiceManager[A]):
         description: Description = "",
     ) -> CodeInfo:
         """Upload a new version of the code; it is not used before it is enabled."""
-        blob = self.blobs.put(filename.stream, self.place.upload_limit)
-        # From here on the blob must not go because another version of the same content goes.
-        with self._code_lock:
-            try:
-                archive = self.blobs.path(blob.digest)
-                contents = inspect(archive, self._limits, filename.filename)
-                self.check_code(archive, contents)
-            except (BadArchiveError, ConPaaSError) as error:
-                if not self._codes.uses(blob.digest):
-                    self.blobs.delete(blob.digest)
-                if isinstance(error, BadArchiveError):
-                    raise InvalidError(f"{filename.filename} is refused: {error}") from error
-                raise
-            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-            version = CodeVersion(
-                self._codes.new_id(), filename.filename, description, now, blob.digest, blob.size
-            )
-            self._codes.add(version)
+        version = self._take(
+            filename.stream, filename.filename, lambda: self._codes.new_id(), description
+        )
         self.log.info("code version %s uploaded (%d bytes)", version.id, version.size)
         return self._code_info(version)
+
+    @expose(reads=True, hidden=True)
+    def get_code_limits(self) -> CodeLimits:
+        """Tell how large an archive may be."""
+        place = self.place
+        return CodeLimits(place.upload_limit, place.unpacked_limit, place.members_limit)
 
     @expose(reads=True)
     def list_codes(self) -> list[CodeInfo]:
@@ -169,6 +172,46 @@ class CodeManager(ServiceManager[A]):
                 self.blobs.delete(version.digest)
         self.log.info("code version %s deleted", version.id)
 
+    # -- given to the git repository ----------------------------------------------------------
+
+    def pushed_code(self) -> CodeVersion | None:
+        """Return the newest version that was pushed, None when there is none."""
+        return next((version for version in self._codes.all() if version.tree), None)
+
+    def version_of_push(self, commit: str, tree: str) -> CodeVersion | None:
+        """Return the version that a directory of a commit has become, None when it has not."""
+        wanted = self._codes.id_of_push(commit, tree)
+        return next((version for version in self._codes.all() if version.id == wanted), None)
+
+    def take_push(self, archive: IO[bytes], commit: str, tree: str, subject: str) -> CodeVersion:
+        """Keep a new version that was pushed.
+
+        Args:
+            archive: A tar.gz of the service's directory.
+            commit: What was pushed.
+            tree: Git's hash of that directory.
+            subject: The first line of the commit's message.
+
+        Raises:
+            InvalidError: The archive must be refused; nothing is kept of it.
+            TooLargeError: It is larger than an upload may be.
+        """
+        version = self._take(
+            archive,
+            f"{commit[:7]}.tar.gz",
+            lambda: self._codes.id_of_push(commit, tree),
+            subject[:MAX_DESCRIPTION],
+            tree,
+        )
+        self.log.info("code version %s pushed (%d bytes)", version.id, version.size)
+        return version
+
+    def drop_code(self, version: CodeVersion) -> None:
+        """Let go of a version that came too late: the service is removed."""
+        with self._code_lock:
+            self.blobs.delete(version.digest)
+            self.store.clear()
+
     # -- given to the service -----------------------------------------------------------------
 
     @property
@@ -206,6 +249,35 @@ class CodeManager(ServiceManager[A]):
         self.ask_all(send, lacking)
 
     # -- how it is done -----------------------------------------------------------------------
+
+    def _take(
+        self,
+        stream: IO[bytes],
+        filename: str,
+        new_id: Callable[[], str],
+        description: str,
+        tree: str = "",
+    ) -> CodeVersion:
+        """Look into an archive and keep it as a new version; refused, nothing is left of it."""
+        blob = self.blobs.put(stream, self.place.upload_limit)
+        # From here on the blob must not go because another version of the same content goes.
+        with self._code_lock:
+            try:
+                archive = self.blobs.path(blob.digest)
+                contents = inspect(archive, self._limits, filename)
+                self.check_code(archive, contents)
+            except (BadArchiveError, ConPaaSError) as error:
+                if not self._codes.uses(blob.digest):
+                    self.blobs.delete(blob.digest)
+                if isinstance(error, BadArchiveError):
+                    raise InvalidError(f"{filename} is refused: {error}") from error
+                raise
+            now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            version = CodeVersion(
+                new_id(), filename, description, now, blob.digest, blob.size, tree
+            )
+            self._codes.add(version)
+        return version
 
     def _change_to(self, version: CodeVersion) -> Job[None]:
         before = self.active_code

@@ -19,6 +19,7 @@ _LETTERS = string.ascii_letters + string.digits
 class CodeVersion:
     """One version of the code.
 
+    ``tree`` is git's hash of the directory that it was pushed in, empty for an upload.
     ``digest`` names the blob that holds its archive, of ``size`` bytes; it is empty for the
     version that came with the service, until that is needed for the first time.  ``time`` is ISO
     8601 in UTC, empty for that version too.
@@ -30,6 +31,7 @@ class CodeVersion:
     time: str = ""
     digest: str = ""
     size: int = 0
+    tree: str = ""
 
 
 class CodeBook:
@@ -78,6 +80,12 @@ class CodeBook:
             version = "code-" + "".join(secrets.choice(_LETTERS) for _ in range(6))
             if version not in taken:
                 return version
+
+    def id_of_push(self, commit: str, tree: str) -> str:
+        """Return the id of a pushed version: git's short hash, longer where that is taken."""
+        others = {code.id for code in self.all() if code.tree != tree}
+        ids = (f"git-{commit[:length]}" for length in range(7, len(commit) + 1))
+        return next(version for version in ids if version not in others)
 
     def add(self, version: CodeVersion) -> None:
         """Note a new version."""
