@@ -36,7 +36,8 @@ class Panel:
         operations: Those that it offers: the page does not list them again.
         live: It is shown anew when it changes; not for a panel in which people type.
         busy: Something in it changes by itself just now.
-        order: Lower stands first; what is special about the service type before features.
+        order: Lower stands first: features have 10 and more; below 0 it stands above the nodes,
+            for what people look at first.
     """
 
     title: str

@@ -48,8 +48,8 @@ __all__ = [
     "conpaas_machines_gone",
     "conpaas_machines_wanted",
     "conpaas_notices",
-    "conpaas_periodic",
     "conpaas_pages",
+    "conpaas_periodic",
     "conpaas_permit",
     "conpaas_user_created",
 ]

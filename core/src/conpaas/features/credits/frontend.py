@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from conpaas.errors import InvalidError
+from conpaas.errors import ConPaaSError, InvalidError
 from conpaas.features.credits.chart import chart, days_until, series
 from conpaas.frontend.page import Page
 from conpaas.transport import fan_out
 
 DAYS = (7, 30, 90)  #: that can be looked at
-ROWS = 50  #: of the history, at once
+ROWS = 25  #: of the history, at once
 #: What kinds of lines there are, in words.
 KINDS = {"grant": "given", "top_up": "added", "charge": "charged", "refund": "given back"}
 
@@ -31,7 +31,7 @@ def values(api: Any, query: Mapping[str, str]) -> dict[str, Any]:
     if not 1 <= days <= 366:
         raise InvalidError(f"days must be from 1 to 366, not {days}")
     users = api.users
-    answers = fan_out(
+    answers: list[Any] = fan_out(
         [
             lambda: users.get_credit(user=user),
             lambda: users.get_usage(user=user, days=days),
@@ -39,7 +39,7 @@ def values(api: Any, query: Mapping[str, str]) -> dict[str, Any]:
         ]
     )
     for answer in answers:
-        if isinstance(answer, Exception):
+        if isinstance(answer, ConPaaSError):
             raise answer
     left, uses, rows = answers
     asked = days_until(dt.datetime.now(dt.UTC).date(), days)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conpaas.errors import ConPaaSError
 from conpaas.frontend.service_view import ServiceView
 from conpaas.service import Panel
 from conpaas.transport import fan_out
@@ -14,7 +15,7 @@ def panels(service: ServiceView) -> list[Panel]:
     manager = service.manager
     repository, keys = fan_out([manager.get_repository, manager.list_keys])
     for answer in (repository, keys):
-        if isinstance(answer, Exception):
+        if isinstance(answer, ConPaaSError):
             raise answer
     upload = service.form("upload_key", mark="key", submit="Add keys")
     for one in upload.fields:

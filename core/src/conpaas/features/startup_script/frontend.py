@@ -15,9 +15,7 @@ def panels(service: ServiceView) -> list[Panel]:
         script = service.manager.get_script()
     except NotFoundError:
         script = ""
-    upload = service.form(
-        "set_script", mark="script", submit="Replace it" if script else "Upload"
-    )
+    upload = service.form("set_script", mark="script", submit="Replace it" if script else "Upload")
     for one in upload.fields:
         one.label = "Script"
     return [

@@ -77,15 +77,15 @@ class AuditPage:
 
 def fields(asked: Mapping[str, str], own: bool) -> list[Field]:
     """Return the fields that narrow the record."""
-    helps = {
-        "user": "Name of a user",
-        "action": "Such as start, or user passwd",
-        "target": "Such as application 1",
-        "since": "Day, or day and time (UTC): 2026-01-31",
+    examples = {
+        "user": "ann",
+        "action": "start",
+        "target": "application 1",
+        "since": "2026-01-31",
     }
     found = [
-        Field(name=n, label=n.capitalize(), kind="text", help=h, value=asked[n])
-        for n, h in helps.items()
+        Field(name=n, label=n.capitalize(), kind="text", placeholder=e, value=asked[n])
+        for n, e in examples.items()
         if not (own and n == "user")
     ]
     return found
