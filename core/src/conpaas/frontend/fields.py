@@ -95,6 +95,8 @@ class Derived:
         if first.kind == "lines":
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             return [from_text(line, self.item, name) for line in lines]
+        if self.parameter.hint.inner is bool:
+            text = {"yes": "true", "no": "false"}.get(text, text)
         return from_text(text.replace("\r\n", "\n"), hint, name)
 
     def _counts(self, given: Mapping[str, str]) -> dict[str, int]:
