@@ -18,7 +18,7 @@ import traceback
 from harness import Figure
 
 #: Each is a module ``bench_<name>`` with ``measure(runs)``; its docstring tells what it does.
-BENCHES = ("cli", "director", "manager", "fan_out", "agent", "nodes")
+BENCHES = ("cli", "director", "frontend", "manager", "fan_out", "agent", "nodes")
 _COLUMNS = "{:<58} {:>12} {:>12} {:>9} {:>10}  {}"
 
 

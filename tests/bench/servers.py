@@ -16,10 +16,12 @@ from conpaas.config import render
 from conpaas.director import make
 from conpaas.director.database import open_database
 from conpaas.director.machines import Life
-from conpaas.director.models import Application, Machine
-from conpaas.director.users import add_user, new_token
+from conpaas.director.models import Application, Machine, Service
+from conpaas.director.tokens import SESSION, issue
+from conpaas.director.users import Profile, add_user, new_token
 from conpaas.front import ClientCertificates, Front
 from conpaas.machine.places import IdentityFiles, Places
+from conpaas.plugins import Plugins
 from conpaas.state import State
 
 HOST = "127.0.0.1"
@@ -69,12 +71,17 @@ def front(
 
 
 class Director:
-    """A director with one user, ten applications and a cloud in memory.
+    """A director with one user, some applications and a cloud in memory.
 
     Its first application has a manager's machine, for a manager that is started by hand.
+
+    Args:
+        bench: Where it runs.
+        applications: How many there are.
+        services: How many each of them has.
     """
 
-    def __init__(self, bench: Workbench) -> None:
+    def __init__(self, bench: Workbench, applications: int = 10, services: int = 0) -> None:
         home = bench.directory / "director"
         home.mkdir()
         port = free_port()
@@ -94,16 +101,25 @@ class Director:
         )
         path = bench.directory / "director.toml"
         path.write_text(text)
-        config = make.load_config(path)
+        config = self.config = make.load_config(path)
         # One authority for everything in the bench.
         (home / "authority").symlink_to(bench.directory / "authority")
         make.initialise(config)
         self.files = make.own_files(config)
         with open_database(config.director.database_url, config.data).connection_context():
-            user = add_user("test", "correct horse")
+            user = add_user(config, Plugins.installed(), Profile("test"), "correct horse")
             self.token = new_token(user.id, "bench")
-            for number in range(10):
-                Application.create(user=user, name=f"app {number}", state=State.RUNNING.value)
+            self.session = issue(user.id, "frontend", kind=SESSION)
+            for number in range(applications):
+                one = Application.create(
+                    user=user, name=f"app {number}", state=State.RUNNING.value,
+                    services_made=services,
+                )  # fmt: skip
+                for other in range(services):
+                    Service.create(
+                        application=one, number=other + 1, type="helloworld",
+                        name=f"service {other + 1}", state=State.RUNNING.value,
+                    )  # fmt: skip
             Machine.create(
                 application=APPLICATION, service=0, role="manager", name="m", cloud="memory",
                 address=HOST, state=Life.RUNNING.value, request="bench",
@@ -113,6 +129,19 @@ class Director:
         web = [sys.executable, "-m", "conpaas.director.main", "--config", str(path), "web"]
         self.served = start_server(bench, web, made, port)
         wait_for(self.served, self.files, "/api/v1/version", "the director does not answer")
+
+
+class Frontend:
+    """The pages of a director, with an nginx of their own."""
+
+    def __init__(self, bench: Workbench, director: Director) -> None:
+        files = make.frontend_files(director.config)
+        sock = director.config.run / "frontend.sock"
+        made, port = front(bench, "pages", sock, director.files, ClientCertificates.NONE)
+        settings = files.directory / "frontend.toml"
+        web = [sys.executable, "-m", "conpaas.frontend.main", "--config", str(settings), "web"]
+        self.served = start_server(bench, web, made, port)
+        wait_for(self.served, director.files, "/login", "the frontend does not answer")
 
 
 class ManagerHome:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from conpaas.director.place import DirectorPlace
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Periodic:
     """Something that the director's worker does every so many seconds.
 
-    It may run in several workers at once, and be cut off at any moment: it must be idempotent.
+    It is given the :class:`~conpaas.director.director.Director`.  It may run in several workers
+    at once, and be cut off at any moment: it must be idempotent.
     """
 
     name: str
     every: float
-    do: Callable[[DirectorPlace], None]
+    do: Callable[[Any], None]

@@ -23,36 +23,14 @@ from conpaas.errors import (
     NotFoundError,
     UnreachableError,
 )
-from conpaas.progress import KEPT_STEPS, Job, JobReport, JobState, JobStep, Progress
+from conpaas.progress import KEPT_STEPS as KEPT_STEPS
+from conpaas.progress import Job as Job
+from conpaas.progress import JobReport as JobReport
+from conpaas.progress import JobState as JobState
+from conpaas.progress import JobStep as JobStep
+from conpaas.progress import Progress as Progress
 from conpaas.schema import Hint, from_json, to_json
 from conpaas.state import State
-
-__all__ = [
-    "KEPT_STEPS",
-    "REQUIRED",
-    "Channel",
-    "Download",
-    "Job",
-    "JobReport",
-    "JobStarted",
-    "JobState",
-    "JobStep",
-    "Operation",
-    "Parameter",
-    "PerRole",
-    "Piece",
-    "Progress",
-    "Upload",
-    "arguments_from_json",
-    "expose",
-    "find_operation",
-    "finish",
-    "follow",
-    "operations",
-    "patiently",
-    "scaled",
-    "stub",
-]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -57,7 +57,8 @@ class Remainder:
         self, req: Request, resp: Response, resource: object, req_succeeded: bool
     ) -> None:
         """Read what is left of a request that is refused."""
-        if resp.status_code < 400:
+        chunked = req.get_header("Transfer-Encoding") is not None
+        if resp.status_code < 400 or (req.content_length is None and not chunked):
             return
         stream = req.stream if req.content_length is None else req.bounded_stream
         left = self._LIMIT

@@ -15,11 +15,12 @@ import msgspec
 from conpaas.errors import InvalidError
 from conpaas.frontend.looks import in_words
 from conpaas.rpc import Parameter, PerRole, Upload
-from conpaas.schema import Hint, from_text
+from conpaas.schema import Hint, from_json, from_text, parse_json
 from conpaas.service_type import Role
 
 #: Texts that may be longer than this get more than one line.
 ONE_LINE = 300
+_YES_OR_NO = {"yes": True, "no": False}
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,10 @@ class Derived:
         if first.kind == "lines":
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             return [from_text(line, self.item, name) for line in lines]
+        if first.kind == "json":
+            return from_json(parse_json(text.encode(), name), hint, name)
         if self.parameter.hint.inner is bool:
-            text = {"yes": "true", "no": "false"}.get(text, text)
+            return from_json(_YES_OR_NO.get(text, text), hint, name)
         return from_text(text.replace("\r\n", "\n"), hint, name)
 
     def _counts(self, given: Mapping[str, str]) -> dict[str, int]:
@@ -139,9 +142,13 @@ def derive(
     longest = _limit(meta, "max_length")
     if kind == "text" and longest is not None and longest > ONE_LINE:
         kind = "long"
-    if kind == "choice" and not parameter.required:
-        offered = (Choice("", _default_label(parameter)), *offered)
     start = parameter.default if value is ... else value
+    if (
+        kind == "choice"
+        and not parameter.required
+        and _text(start, parameter, kind) not in [choice.value for choice in offered]
+    ):
+        offered = (Choice("", _default_label(parameter)), *offered)
     one = Field(
         name=parameter.name,
         label=in_words(parameter.name),

@@ -50,6 +50,12 @@ def in_words(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def said(reason: str) -> str:
+    """Return the reason of a change, which begins with an operation's name, in words."""
+    first, blank, rest = reason.partition(" ")
+    return in_words(first) + blank + rest
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """Return a number of things in words: ``1 machine``, ``2 machines``."""
     return f"{number} {one if number == 1 else many or one + 's'}"

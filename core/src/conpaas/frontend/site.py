@@ -140,16 +140,18 @@ class Site:
             here=req.relative_uri,
             **values,
         )
-        resp.status = status
-        resp.content_type = HTML
-        resp.data = text.encode()
+        content = text.encode()
         if visit.is_live and status == 200:
             # Times pass; that is no news.
-            tag = hashlib.sha256(_TIMES.sub(rb"\1", resp.data)).hexdigest()[:24]
-            resp.set_header("ETag", f'"{tag}"')
-            if req.get_header("If-None-Match") == f'"{tag}"':
+            digest = hashlib.sha256(_TIMES.sub(rb"\1", content)).hexdigest()
+            tag = f'"{digest[:24]}"'
+            resp.set_header("ETag", tag)
+            if req.get_header("If-None-Match") == tag:
                 resp.status = 304
-                resp.data = None
+                return
+        resp.status = status
+        resp.content_type = HTML
+        resp.data = content
 
 
 class Headers:

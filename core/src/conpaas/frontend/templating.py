@@ -54,6 +54,7 @@ def environment(
         "when": looks.moment,
         "seconds": looks.seconds,
         "in_words": looks.in_words,
+        "said": looks.said,
         "paragraphs": _paragraphs,
     }
     made.globals |= {
