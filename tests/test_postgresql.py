@@ -7,11 +7,20 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from e2e import Nutshell, kill, wait_for
+
+from conpaas.director.config import CreditsSection, DirectorConfig, DirectorSection
+from conpaas.director.database import migrate, open_database
+from conpaas.director.models import Application, Machine, User
+from conpaas.errors import NoCreditError
+from conpaas.features.credits.director.ledger import Ledger
+from conpaas.features.credits.director.statements import history, usage
 
 NAME = "e2epg"
 
@@ -105,3 +114,53 @@ def test_a_worker_killed_on_postgresql_is_followed_by_another(on_postgresql: Nut
     wait_for("the application", running, 60)
     on_postgresql.no_leaks()
     cps.ok(f"cps-application delete {aid}")
+
+
+def test_of_twenty_at_once_one_gets_the_last_credit(postgresql: str, tmp_path: Path) -> None:
+    """Here transactions run side by side: what makes them wait is the row of the account."""
+    everybody = open_database(postgresql, tmp_path)
+    with everybody.connection_context():
+        everybody.execute_sql("DROP DATABASE IF EXISTS credits WITH (FORCE)")
+        everybody.execute_sql("CREATE DATABASE credits")
+    database = open_database(postgresql.replace("/postgres?", "/credits?"), tmp_path)
+    migrate(database)
+    ledger = Ledger(
+        DirectorConfig(
+            DirectorSection(name="race", url="https://director:5555"),
+            credits=CreditsSection(initial_credit=1),
+        )
+    )
+    with database.connection_context():
+        user = User.create(username="user", password="!")
+        ledger.open_account(user, None)
+        application = Application.create(user=user, name="app", state="RUNNING")
+    gate, refused = threading.Barrier(20), []
+
+    def spend(number: int) -> None:
+        with database.connection_context():
+            gate.wait()
+            try:
+                with database.atomic():
+                    machine = Machine.create(
+                        application=application, service=1, role="node", cloud="local",
+                        state="wanted", request=f"request {number}",
+                    )  # fmt: skip
+                    ledger.charge_first([machine])
+            except NoCreditError as error:
+                refused.append(error.detail)
+
+    threads = [threading.Thread(target=spend, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert refused == [{"needed": 1, "left": 0}] * 19
+    with database.connection_context():
+        assert (ledger.balance(user.id), Machine.select().count()) == (0, 1)
+        assert ledger.charge_due(user.id, time.time() + 3600.0) == [application.id]
+        assert [line.balance for line in history(user.id, None, 10)] == [0, 1]
+        assert [used.credits for used in usage(user.id, 2, time.time())] == [1]
+        Machine.update(state="gone").execute()
+        for _ in range(2):
+            ledger.refund(list(Machine.select()), time.time())
+        assert ledger.balance(user.id) == 1

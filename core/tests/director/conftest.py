@@ -1,16 +1,20 @@
 """What the director's tests share: knocking at its door as anybody."""
 
+import base64
+import dataclasses
 import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import Any
 
+import argon2
 import pytest
 
 from conpaas.api import Applications
 from conpaas.certificates import new_key, signing_request
 from conpaas.director.models import Machine, User
 from conpaas.director.users import new_token
+from conpaas.front import ADDRESS_HEADER
 from conpaas.testing.cluster import DIRECTOR_URL
 from conpaas.testing.network import NetworkPeers
 
@@ -45,16 +49,23 @@ class Got:
         return self.json["error"]["message"]
 
 
+def basic(username, password):
+    """Return the header of a login with a password."""
+    told = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {told}"}
+
+
 class Caller:
     """Somebody at the director's door."""
 
-    def __init__(self, cluster, token=None, certificate=None):
+    def __init__(self, cluster, token=None, certificate=None, address=""):
         self.peers = NetworkPeers(cluster.network, certificate)
         self.token = token
+        self.address = address
 
     def call(self, method, path, body=None, **headers):
         """Make a call; ``body`` is JSON's value, or bytes as they are."""
-        sent = {"Content-Type": "application/json", **headers}
+        sent = {"Content-Type": "application/json", ADDRESS_HEADER: self.address, **headers}
         if self.token is not None:
             sent.setdefault("Authorization", f"Bearer {self.token}")
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
@@ -65,20 +76,48 @@ class Caller:
         """Make a POST below ``/api/v1``."""
         return self.call("POST", f"/api/v1/{path}", {} if body is None else body, **headers)
 
+    def log_in(self, username, password):
+        """Try a password."""
+        return self.post("user/get_config", **basic(username, password))
+
+    def open_session(self, username, password):
+        """Log in as the frontend does."""
+        return self.post("user/open_session", **basic(username, password))
+
+    def send(self, path, content, **headers):
+        """Send a file below ``/api/v1``."""
+        kind = {"Content-Type": "application/octet-stream"}
+        return self.call("POST", f"/api/v1/{path}", content, **kind, **headers)
+
     def get(self, path, **headers):
         """Make a GET below ``/api/v1``."""
         return self.call("GET", f"/api/v1/{path}", None, **headers)
+
+
+class CheapHasher(argon2.PasswordHasher):
+    """Takes no time: what passwords cost is not what most tests are about."""
+
+    def __init__(self):
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords():
+    """Have passwords cost nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argon2, "PasswordHasher", CheapHasher)
+        yield
 
 
 @pytest.fixture
 def call_as(cluster):
     """Return a caller: with a token, a certificate, or the certificate of an identity."""
 
-    def call_as(token=None, certificate=None, identity=None):
+    def call_as(token=None, certificate=None, identity=None, address=""):
         if identity is not None:
             request = signing_request(new_key())
             certificate = cluster.authority.issue(request, identity, dt.timedelta(hours=1))
-        return Caller(cluster, token, certificate)
+        return Caller(cluster, token, certificate, address)
 
     return call_as
 
@@ -92,6 +131,37 @@ def make_user(call_as):
         return call_as(token=new_token(user.id, "test"))
 
     return make_user
+
+
+@pytest.fixture
+def set_accounts(cluster):
+    """Change the director's settings of accounts."""
+
+    def set_accounts(**changes):
+        config = cluster.director.config
+        accounts = dataclasses.replace(config.accounts, **changes)
+        cluster.director.config = dataclasses.replace(config, accounts=accounts)
+
+    return set_accounts
+
+
+@pytest.fixture
+def run_job(cluster):
+    """Return the report of a job when it has ended."""
+
+    def run_job(caller, got):
+        assert got.status == 202, got.content
+        reports = []
+
+        def ended():
+            report = caller.get(f"jobs/{got.json['job']}")
+            reports.append(report.result)
+            return report.result["finished"] is not None
+
+        cluster.wait(ended, 20)
+        return reports[-1]
+
+    return run_job
 
 
 @pytest.fixture

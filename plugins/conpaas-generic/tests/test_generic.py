@@ -407,3 +407,44 @@ def test_a_lost_node_is_replaced_and_the_others_are_notified_once(
         ["init.sh ", "notify.sh "],
         ["init.sh "],
     ]
+
+
+# -- volumes --------------------------------------------------------------------------------------
+
+
+def test_volumes_are_not_touched_while_scripts_run_on_their_node(
+    generic: Generic, eventually: Wait
+) -> None:
+    generic.start(run='while [ ! -e "$HOME/go" ]; do sleep 0.05; done')
+    (node,) = generic.user.list_nodes()
+    home = generic.cluster.agents(generic.aid, 1)[0].agent.root / "root"
+    create = {"vol_name": "data", "vol_size": 8, "agent_id": node.agent_id}
+    generic.user.run()
+    with pytest.raises(WrongStateError, match="Scripts are still running"):
+        generic.user.create_volume(**create)
+    (home / "go").touch()
+    eventually(lambda: "RUNNING" not in generic.user.get_script_status()[0].run)
+    generic.cluster.run(generic.user.create_volume(**create))
+    (home / "go").unlink()
+    generic.user.run()
+    for ask in (generic.user.detach_volume, generic.user.delete_volume):
+        with pytest.raises(WrongStateError, match="Scripts are still running"):
+            ask(vol_name="data")
+    (home / "go").touch()
+    eventually(lambda: "RUNNING" not in generic.user.get_script_status()[0].run)
+    generic.cluster.run(generic.user.delete_volume(vol_name="data"))
+    assert generic.user.list_volumes() == []
+
+
+def test_init_finds_the_volumes_of_its_node_at_a_start(generic: Generic) -> None:
+    generic.start(init='cat "${HOME%/root}/media/data/file" >> "$HOME/found" || true')
+    (node,) = generic.user.list_nodes()
+    generic.cluster.run(
+        generic.user.create_volume(vol_name="data", vol_size=8, agent_id=node.agent_id)
+    )
+    agent: Any = generic.cluster.agents(generic.aid, 1)[0].agent
+    (agent.volume_path("data") / "file").write_text("precious")
+    generic.cluster.run(generic.user.stop())
+    generic.cluster.run(generic.user.start())
+    agent = generic.cluster.agents(generic.aid, 1)[0].agent
+    assert (agent.root / "root/found").read_text() == "precious"

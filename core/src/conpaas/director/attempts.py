@@ -116,12 +116,14 @@ class Attempts:
     # -- both ---------------------------------------------------------------------------------
 
     def _count(self, limits: Mapping[str, Limit], what: str) -> None:
-        now = self._clock()
         with database.atomic():
+            now = self._clock()
             Attempt.delete().where(Attempt.forgotten <= now).execute()
             rows = {row.name: row for row in Attempt.select().where(Attempt.name.in_([*limits]))}
+            waits = {name: limits[name].wait(row.count) for name, row in rows.items()}
+            # Of one that makes nobody wait, the time does not matter: clocks may differ a little.
             wait = max(
-                (row.last + limits[name].wait(row.count) - now for name, row in rows.items()),
+                (rows[name].last + long - now for name, long in waits.items() if long > 0),
                 default=0.0,
             )
             if wait > 0:

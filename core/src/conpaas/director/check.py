@@ -92,7 +92,7 @@ def _numbers(config: DirectorConfig) -> Iterator[str]:
             yield f"[machines] {name} must be more than 0 seconds"
     if config.machines.token_lifetime < config.machines.boot_timeout:
         yield "[machines] token_lifetime must not be shorter than boot_timeout"
-    for name in ("nodes_per_service", "upload", "repository", "unpacked", "members"):
+    for name in vars(config.limits):
         if getattr(config.limits, name) < 1:
             yield f"[limits] {name} must be at least 1"
 

@@ -20,7 +20,7 @@ import pytest
 
 from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
 from conpaas.plugins import GROUP, Plugins
-from conpaas.rpc import Operation, operations
+from conpaas.rpc import Operation, Piece, operations
 from conpaas.schema import json_schema
 from conpaas.service import Service
 from conpaas.state import State
@@ -71,6 +71,17 @@ class ServiceConformance:
                     assert _help(operation, parameter.name), f"{where}: {parameter.name}"
                 if not operation.is_download:
                     json_schema(operation.result)
+
+    def test_what_can_be_followed_names_how(self, service: Service) -> None:
+        """The operation to go on with takes the same, and what the piece before said."""
+        offered = operations(service.manager)
+        for operation in offered.values():
+            if operation.follow:
+                more = offered[operation.follow]
+                names = [p.name for p in operation.parameters]
+                assert [p.name for p in more.parameters] == [*names, "after"], operation.name
+                assert more.result is Piece, operation.name
+                assert more.reads, operation.name
 
     def test_its_image_script_is_shell(self, service: Service) -> None:
         """A script that does not parse would break the building of images."""

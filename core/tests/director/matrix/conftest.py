@@ -4,14 +4,12 @@ Nothing runs in it: managers answer and do nothing, jobs are recorded and stay. 
 be made, and what it has changed in the records can be put back.
 """
 
-import functools
 import hashlib
 import io
 import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
-import argon2
 import pytest
 
 from conpaas.certificates import Identity, Role, new_key, signing_request
@@ -29,8 +27,9 @@ from conpaas.director.models import (
     User,
 )
 from conpaas.director.users import hash_password
+from conpaas.director.volumes_model import Volume
 from conpaas.plugins import Plugins
-from conpaas.rpc import JobReport, JobState
+from conpaas.rpc import JobReport, JobState, Piece
 from conpaas.schema import to_json
 from conpaas.testing.cluster import PASSWORD, Cluster
 from conpaas.transport import Answer
@@ -50,7 +49,7 @@ class IdleWays:
 
     def send(self, operation, arguments):
         """Answer a call."""
-        return "" if operation.result is str else None
+        return {str: "", Piece: {"text": "", "after": ""}}.get(operation.result)
 
     def report(self, watch):
         """Answer with a job that has ended."""
@@ -106,6 +105,7 @@ class World:
             list(Application.select().where(mine).dicts()),
             list(Service.select().where(Service.application == 1).dicts()),
             list(Machine.select().where(Machine.application == 1).dicts()),
+            list(Volume.select().where(Volume.application == 1).dicts()),
             list(SshKey.select().where(SshKey.user == 1).dicts()),
             list(User.select().where(User.id == 1).dicts()),
             list(Token.select(Token.id, Token.name).where(Token.user == 1).dicts()),
@@ -139,12 +139,18 @@ def make_world():
                     disabled=name == "shut")
         for name in ("other", "boss", "shut")
     )  # fmt: skip
+    for user in (other, boss, shut):
+        cluster.plugins.hook.conpaas_user_created(config=cluster.config, user=user, credit=None)
     _fill(world, owner, "hidden")
     _fill(world, other, "theirs")
     now = cluster.director.clock()
     Job.create(
         object="application", operation="start", arguments="{}", caller="{}", user=owner.id,
         username="owner", application=1, target="application 1", state="done",
+    )  # fmt: skip
+    Volume.create(
+        application=1, service=1, name="data", held="1/data", cloud="memory", cloud_name="v",
+        wanted=1, size=1, state="available", request="v", role="node", position=0,
     )  # fmt: skip
     key = SshKey.create(user=owner, name="k", type="t", fingerprint="f", line="t k", created=now)
     spare = tokens.issue(owner.id, "spare")
@@ -228,13 +234,9 @@ def _people(world, owner, other, boss, shut):
     }
 
 
-@pytest.fixture(scope="session")
-def world():
+@pytest.fixture(scope="module")
+def world(cheap_passwords):
     """The world; whoever changes it puts it back."""
-    cheap = functools.partial(argon2.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
-    with pytest.MonkeyPatch.context() as patch:
-        # What passwords cost is tested elsewhere.
-        patch.setattr(argon2, "PasswordHasher", cheap)
-        made = make_world()
-        yield made
-        made.cluster.close()
+    made = make_world()
+    yield made
+    made.cluster.close()

@@ -53,6 +53,9 @@ VALUES = {
     "roles": ["node"],
     "keys": ["k"],
     "machines": [1, 2, 3, 4],
+    "machine": 2,
+    "volume": 1,
+    "volumes": [1],
     "states": {"1": "ERROR"},
 }
 #: Files, by the name of the argument.
@@ -70,8 +73,18 @@ OTHERWISE = {
 OTHERWISE_FOR = {
     # There is no session that could be closed.
     ("the owner's certificate", "user.close_session"): (400, "invalid"),
-    # What was put there is another application's.
-    ("another application's manager", "manager.get_blob"): (404, "not-found"),
+    # What was put there is another application's, and so are volume and machine.
+    **{
+        ("another application's manager", f"manager.{name}"): (404, "not-found")
+        for name in (
+            "get_blob",
+            "create_volume",
+            "attach_volume",
+            "detach_volume",
+            "orphan_volumes",
+            "destroy_volume",
+        )
+    },
 }
 UNAUTHENTICATED, DENIED = (401, "unauthenticated"), (403, "denied")
 NOT_FOUND, INVALID = (404, "not-found"), (400, "invalid")

@@ -1,11 +1,14 @@
 """Volumes as their users see them: through director, manager and agents."""
 
+import threading
+
 import pytest
 
 from conpaas.api import Applications, Services
 from conpaas.director.sweep import Sweep
 from conpaas.errors import (
     AgentError,
+    BusyError,
     CloudError,
     InvalidError,
     NotFoundError,
@@ -348,3 +351,53 @@ def test_the_sweeper_leaves_detached_volumes_alone_that_a_record_wants(shop):
     )
     Sweep(shop.cluster.director).round()
     assert [name for name, _ in shop.in_cloud()] == ["cluster-u1-a1-v1-data"]
+
+
+@pytest.fixture
+def slow(shop, monkeypatch):
+    """A cloud that takes its time to answer: (it has begun, let it go on)."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(name):
+        begun.set()
+        assert go.wait(10)
+
+    monkeypatch.setattr(shop.cluster.provider, "answer", slowly)
+    yield begun, go
+    go.set()
+
+
+def test_volumes_are_changed_one_after_the_other(shop, slow):
+    begun, go = slow
+    node = shop.nodes()[0].agent_id
+    first = shop.user.create_volume(vol_name="data", vol_size=1, agent_id=node)
+    assert begun.wait(10)
+    with pytest.raises(BusyError, match="create_volume"):
+        shop.user.delete_volume(vol_name="data")
+    assert shop.volumes() == [("data", "", "creating")]
+    go.set()
+    shop.cluster.run(first)
+    assert shop.volumes() == [("data", node, "attached")]
+
+
+def test_a_stop_takes_precedence_and_the_volume_is_there_at_the_next_start(shop, slow):
+    begun, go = slow
+    node = shop.nodes()[0].agent_id
+    shop.user.create_volume(vol_name="data", vol_size=1, agent_id=node)
+    assert begun.wait(10)
+    shop.cluster.run(shop.user.stop())
+    go.set()
+    shop.cluster.wait(lambda: shop.states() == ["available"])
+    shop.cluster.run(shop.user.start())
+    assert shop.volumes() == [("data", shop.nodes()[0].agent_id, "attached")]
+
+
+def test_an_application_whose_volume_is_not_destroyed_is_kept_until_it_is(shop):
+    shop.create()
+    applications = shop.cluster.api(Applications)
+    shop.cluster.provider.fail_next("destroy_volume", "try again later")
+    with pytest.raises(CloudError, match="try again later"):
+        shop.cluster.run(applications.delete(application=shop.aid))
+    assert shop.states() == ["doomed"]
+    shop.cluster.run(applications.delete(application=shop.aid))
+    assert (shop.in_cloud(), applications.list()) == ([], ())

@@ -42,7 +42,8 @@ class Door:
     def __init__(self, path: Path, questions: Mapping[str, Question]) -> None:
         self._path = path
         self._questions = questions
-        self._room = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        #: Pushes that wait for one another keep nobody from logging in.
+        self._rooms = {name: threading.BoundedSemaphore(_MOST_AT_ONCE) for name in questions}
         self._server: _Server | None = None
 
     def open(self) -> None:
@@ -61,16 +62,12 @@ class Door:
 
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(_PATIENCE)
-        if not self._room.acquire(timeout=_PATIENCE):
-            return
         try:
             done = self._converse(connection)
             _send(connection, {"done": done})
         except OSError as error:
             # Who asked has gone: what it asked for is done all the same.
             logger.info("nobody listens to the answer any more: %s", error)
-        finally:
-            self._room.release()
 
     def _converse(self, connection: socket.socket) -> bool:
         user = _user(connection)
@@ -88,6 +85,9 @@ class Door:
         if question is None or user not in question.users:
             logger.warning("user %d may not ask for %r", user, name[:40])
             return False
+        if not self._rooms[name].acquire(timeout=_PATIENCE):
+            _tell(connection, "ConPaaS: too many pushes at once: try again in a moment.")
+            return False
         listening = True
         try:
             for said in question.answer(lines):
@@ -100,6 +100,8 @@ class Door:
             logger.exception("the question %r of git failed", name)
             _tell(connection, "ConPaaS: something went wrong here; the manager's log tells what.")
             return False
+        finally:
+            self._rooms[name].release()
         return True
 
 

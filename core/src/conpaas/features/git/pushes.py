@@ -93,6 +93,9 @@ class Pushes:
             )
         size, limit = self._repository.size(), self._repository.limit
         if added and size > limit:
+            self._repository.tidy(now=True)
+            size = self._repository.size()
+        if added and size > limit:
             raise TooLargeError(
                 f"with this push the repository would have {_mb(size)} MB of the {_mb(limit)} MB "
                 "that it may have, and nothing was changed: take large files out of its history "

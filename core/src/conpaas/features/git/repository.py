@@ -24,6 +24,8 @@ from conpaas.errors import TooLargeError
 DEFAULT_BRANCH = "master"
 #: Address space of one git process: what a bomb unpacks to stays out of the manager's memory.
 MEMORY = 1 << 30
+#: Seconds of the processor for one git process.
+PROCESSOR = 3600
 _PATIENCE = 600.0  #: seconds that one git command may take
 _PIECE = 1 << 16
 _ENTRY = 400  #: bytes of a line of ls-tree on average, at most
@@ -61,6 +63,8 @@ _SETTINGS = """\
 \tzeroPaddedFilemode = ignore
 [gc]
 \tauto = 0
+[repack]
+\tupdateServerInfo = false
 """
 
 
@@ -150,6 +154,9 @@ class Repository:
         if bundle is not None:
             with self._lent(bundle) as lent:
                 self._run("fetch", "--quiet", str(lent), "refs/*:refs/*", repository=made)
+            if not self._run("for-each-ref", repository=made):
+                # Git takes one that is cut off in its head for an empty one.
+                raise GitError("the copy of the repository is damaged: it holds no branches")
         made.rename(self.path)
         files.sync_directory(self.home)
 
@@ -264,7 +271,7 @@ class Repository:
         packs = len(list((self.path / "objects" / "pack").glob("*.pack")))
         if (now or packs > _MANY_PACKS) and self._tidying.acquire(blocking=False):
             try:
-                self._run("gc", "--quiet", "--prune=1.day.ago")
+                self._run("gc", "--quiet", "--cruft", "--prune=1.day.ago")
             finally:
                 self._tidying.release()
 
@@ -298,7 +305,7 @@ class Repository:
         owner = None if ours else self._owner
         with tempfile.TemporaryFile() as complaints:
             process = subprocess.Popen(
-                ["prlimit", f"--as={MEMORY}", "--", "git", *at, *arguments],
+                ["prlimit", f"--as={MEMORY}", f"--cpu={PROCESSOR}", "--", "git", *at, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=complaints,

@@ -17,7 +17,7 @@ from conpaas.features.git.keeping import Keeper
 from conpaas.features.git.key_ring import STORE as KEYS
 from conpaas.features.git.key_ring import KeyRing
 from conpaas.features.git.pushes import Pushes
-from conpaas.features.git.repository import MEMORY, GitError, Repository
+from conpaas.features.git.repository import MEMORY, PROCESSOR, GitError, Repository
 from conpaas.features.git.sshd import USER, Server
 from conpaas.machine.places import Places
 from conpaas.manager.place import ApplicationPlace
@@ -91,7 +91,7 @@ class GitServer:
         """
         self.open()
         key = private_key(self._place.shared(STORE))
-        changed = self._server.configure(key, self.repository.settings, MEMORY)
+        changed = self._server.configure(key, self.repository.settings, MEMORY, PROCESSOR)
         changed |= self._supervisor.define(PROGRAM, self._server.command())
         if changed and self._supervisor.is_running(PROGRAM):
             self._supervisor.restart(PROGRAM)
@@ -141,6 +141,7 @@ class GitServer:
         try:
             account = answer.result(_ACCOUNT_PATIENCE)
         except (ConPaaSError, TimeoutError) as error:
+            answer.cancel()
             logger.warning("the keys of the owner's account are not known: %s", error)
             return
         if wanted in account:

@@ -93,13 +93,14 @@ class Server:
     user: str = USER
     key_user: str = KEY_USER
 
-    def configure(self, host_key: str, settings: Path, memory: int) -> bool:
+    def configure(self, host_key: str, settings: Path, memory: int, processor: int) -> bool:
         """Write the files; say whether anything changed that a running sshd must know of.
 
         Args:
             host_key: The private key, as ssh-keygen writes it.
             settings: Git's settings for whoever comes in.
             memory: Bytes of address space for each process of theirs.
+            processor: Seconds of the processor for each of them.
         """
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.directory.chmod(0o755)
@@ -113,7 +114,8 @@ class Server:
         start = (
             "#!/bin/sh\nmkdir -p /run/sshd\nchmod 755 /run/sshd\n"
             "echo 500 > /proc/self/oom_score_adj\n"
-            f'exec prlimit --as={memory} -- /usr/sbin/sshd -D -e -f "{self.directory}/config"\n'
+            f"exec prlimit --as={memory} --cpu={processor} -- "
+            f'/usr/sbin/sshd -D -e -f "{self.directory}/config"\n'
         )
         changed = files.write(self.directory / "start", start, 0o755)
         changed |= files.write(self.directory / "host_key", host_key, 0o600, durable=True)
