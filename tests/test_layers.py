@@ -201,6 +201,7 @@ def test_a_plugin_does_not_reach_into_the_servers() -> None:
     contract = {
         "agent": {"conpaas.agent.base"},
         "manager": {"conpaas.manager.base", "conpaas.manager.nodes", "conpaas.manager.place"},
+        "frontend": {"conpaas.frontend.service_view", "conpaas.frontend.page"},
     }
     assert (
         broken(

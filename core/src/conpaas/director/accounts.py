@@ -99,15 +99,14 @@ class UsersObject(ApiObject, api.Users):
             raise InvalidError(f"you log in with a {self.caller.via}: there is no session to end")
         tokens.revoke(self.caller.user, self.caller.token)
 
-    def get_overview(self) -> Overview:
-        """Show the account and all applications at once."""
-        told = self.director.plugins.hook.conpaas_notices(
-            director=self.director, user=self.caller.user
-        )
+    def get_overview(self, user: str | int | None = None) -> Overview:
+        """Show an account and all its applications at once."""
+        row = self.find_user(user)
+        told = self.director.plugins.hook.conpaas_notices(director=self.director, user=row.id)
         return Overview(
-            self.info(self._me()),
+            self.info(row),
             tuple(notice for some in told for notice in some),
-            overview.applications(self.caller.user),
+            overview.applications(row.id),
         )
 
     # -- the account --------------------------------------------------------------------------

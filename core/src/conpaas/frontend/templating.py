@@ -63,7 +63,7 @@ def environment(
         "count": looks.count,
         "icon_of": lambda name: _icon(assets, name),
         "type_of": types,
-        "credit_page": "/objects/credit",
+        "credit_page": "",
     }
     made.globals["panel"] = lambda panel, service, csrf, here: _panel(
         made.get_template(panel.template),
