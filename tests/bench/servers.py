@@ -17,9 +17,11 @@ from conpaas.director import make
 from conpaas.director.database import open_database
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine
-from conpaas.director.users import add_user, new_token
+from conpaas.director.registration import Profile, add_user
+from conpaas.director.users import new_token
 from conpaas.front import ClientCertificates, Front
 from conpaas.machine.places import IdentityFiles, Places
+from conpaas.plugins import Plugins
 from conpaas.state import State
 
 HOST = "127.0.0.1"
@@ -100,7 +102,7 @@ class Director:
         make.initialise(config)
         self.files = make.own_files(config)
         with open_database(config.director.database_url, config.data).connection_context():
-            user = add_user("test", "correct horse")
+            user = add_user(config, Plugins.installed(), Profile("test"), "correct horse")
             self.token = new_token(user.id, "bench")
             for number in range(10):
                 Application.create(user=user, name=f"app {number}", state=State.RUNNING.value)
