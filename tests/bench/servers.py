@@ -17,8 +17,9 @@ from conpaas.director import make
 from conpaas.director.database import open_database
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine, Service
+from conpaas.director.registration import Profile, add_user
 from conpaas.director.tokens import SESSION, issue
-from conpaas.director.users import Profile, add_user, new_token
+from conpaas.director.users import new_token
 from conpaas.front import ClientCertificates, Front
 from conpaas.machine.places import IdentityFiles, Places
 from conpaas.plugins import Plugins

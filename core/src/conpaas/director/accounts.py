@@ -15,7 +15,16 @@ from conpaas.api import (
     TokenInfo,
     UserInfo,
 )
-from conpaas.director import administrators, invitations, keys, leaving, overview, tokens, users
+from conpaas.director import (
+    administrators,
+    invitations,
+    keys,
+    leaving,
+    overview,
+    registration,
+    tokens,
+    users,
+)
 from conpaas.director.attempts import Attempts
 from conpaas.director.jobs import Scope
 from conpaas.director.models import SshKey, User, database
@@ -73,7 +82,7 @@ class UsersObject(ApiObject, api.Users):
             if invitation:
                 invitations.redeem(invitation, user, now)
 
-        profile = users.Profile(username, email, fname, lname, affiliation)
+        profile = registration.Profile(username, email, fname, lname, affiliation)
         user = self._add(profile, password, redeem=redeem)
         if invitation:
             attempts.invited(self.caller.address)
@@ -217,7 +226,7 @@ class UsersObject(ApiObject, api.Users):
         admin: bool = False,
     ) -> UserInfo:
         """Create a user."""
-        profile = users.Profile(username, email, fname, lname, affiliation)
+        profile = registration.Profile(username, email, fname, lname, affiliation)
         return self.info(self._add(profile, password, admin=admin, credit=credit))
 
     def reset_password(self, user: str | int, new_password: str) -> UserInfo:
@@ -333,9 +342,9 @@ class UsersObject(ApiObject, api.Users):
             raise UnauthenticatedError("your account does not exist any more")
         return User(**dict(zip(User._meta.sorted_field_names, found[0], strict=True)))
 
-    def _add(self, profile: users.Profile, password: str, **more: Any) -> User:
+    def _add(self, profile: registration.Profile, password: str, **more: Any) -> User:
         director = self.director
-        return users.add_user(
+        return registration.add_user(
             director.config, director.plugins, profile, password, clock=director.clock, **more
         )
 

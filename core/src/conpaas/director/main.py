@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conpaas.certificates import Authority, Identity, Role
-from conpaas.director import check, make, serve, users
+from conpaas.director import check, make, registration, serve, users
 from conpaas.director.config import DEFAULT_PATH, DirectorConfig
 from conpaas.director.database import open_database
 from conpaas.errors import ConPaaSError, InvalidError
@@ -73,7 +73,7 @@ def _check(config: DirectorConfig, arguments: argparse.Namespace) -> int:
 
 def _adduser(config: DirectorConfig, arguments: argparse.Namespace) -> int:
     plugins = Plugins.installed(config.director.plugins or None)
-    profile = users.Profile(
+    profile = registration.Profile(
         arguments.username,
         arguments.email,
         arguments.fname,
@@ -81,7 +81,7 @@ def _adduser(config: DirectorConfig, arguments: argparse.Namespace) -> int:
         arguments.affiliation,
     )
     with open_database(config.director.database_url, config.data).connection_context():
-        users.add_user(
+        registration.add_user(
             config, plugins, profile, _password(), admin=arguments.admin, credit=arguments.credit
         )
     print(f"User '{arguments.username}' created successfully.")

@@ -1,22 +1,15 @@
-"""Users: how they come into being, their passwords, and who is calling."""
+"""Users: who is calling, their passwords and addresses."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import peewee
 
 from conpaas.director.models import Certificate, Token, User, database
 from conpaas.errors import InvalidError, NotFoundError
-from conpaas.names import NoOrEmailAddress, Username
-from conpaas.schema import from_json
-
-if TYPE_CHECKING:
-    from conpaas.director.config import DirectorConfig
-    from conpaas.plugins import Plugins
 
 MIN_PASSWORD = 8
 
@@ -51,70 +44,6 @@ class Caller:
         return self.application is not None
 
 
-@dataclass(frozen=True)
-class Profile:
-    """What a user tells about himself."""
-
-    username: str
-    email: str = ""
-    fname: str = ""
-    lname: str = ""
-    affiliation: str = ""
-
-
-def add_user(
-    config: DirectorConfig,
-    plugins: Plugins,
-    profile: Profile,
-    password: str,
-    *,
-    admin: bool = False,
-    credit: int | None = None,
-    clock: Callable[[], float] = time.time,
-    redeem: Callable[[User], None] = lambda user: None,
-) -> User:
-    """Create a user and tell the plugins, all of it or nothing.
-
-    Args:
-        config: Of the director.
-        plugins: Whose hook ``conpaas_user_created`` is called.
-        profile: The name and what else is known.
-        password: To log in with.
-        admin: Whether it is an administrator.
-        credit: To begin with; None means as for everybody.
-        clock: Seconds since 1970.
-        redeem: Called with the user in the same transaction; what it raises undoes everything.
-
-    Raises:
-        InvalidError: The name, the e-mail address or the password cannot be used, or is taken.
-    """
-    from_json(profile.username, Username, "username")
-    from_json(profile.email, NoOrEmailAddress, "email")
-    digest = hash_password(password)
-    try:
-        with database.atomic():
-            user: User = User.create(
-                username=profile.username,
-                fname=profile.fname,
-                lname=profile.lname,
-                email=profile.email,
-                email_key=email_key(profile.email),
-                affiliation=profile.affiliation,
-                password=digest,
-                admin=admin,
-                created=clock(),
-            )
-            redeem(user)
-            plugins.hook.conpaas_user_created(config=config, user=user, credit=credit)
-    except peewee.IntegrityError:
-        if User.get_or_none(User.username == profile.username) is not None:
-            raise InvalidError(f"the username {profile.username!r} is taken") from None
-        if email_is_taken(profile.email):
-            raise InvalidError(_taken(profile.email)) from None
-        raise
-    return user
-
-
 def email_key(email: str) -> str | None:
     """Return an e-mail address as it is compared, None for none."""
     return email.lower() or None
@@ -136,11 +65,12 @@ def set_email(user: int, email: str) -> None:
         with database.atomic():
             User.update(email=email, email_key=email_key(email)).where(User.id == user).execute()
     except peewee.IntegrityError:
-        raise InvalidError(_taken(email)) from None
+        raise email_taken(email) from None
 
 
-def _taken(email: str) -> str:
-    return f"the e-mail address {email!r} belongs to another user already"
+def email_taken(email: str) -> InvalidError:
+    """Return the error of somebody who wants another user's e-mail address."""
+    return InvalidError(f"the e-mail address {email!r} belongs to another user already")
 
 
 def hash_password(password: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from conpaas.certificates import Identity, Role
 from conpaas.clouds.local import LocalCloud
 from conpaas.config import render
-from conpaas.director import make, serve, users
+from conpaas.director import make, registration, serve, users
 from conpaas.director.config import DirectorConfig
 from conpaas.director.database import open_database
 from conpaas.director.models import User
@@ -170,8 +170,8 @@ class Nutshell:
             if User.get_or_none(User.username == USERNAME) is not None:
                 return None
             password = secrets.token_urlsafe(12)
-            users.add_user(
-                config, Plugins.installed(), users.Profile(USERNAME), password, admin=True
+            registration.add_user(
+                config, Plugins.installed(), registration.Profile(USERNAME), password, admin=True
             )
             return password
 
