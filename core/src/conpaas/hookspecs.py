@@ -43,7 +43,8 @@ def conpaas_cloud() -> type[Cloud]:  # type: ignore[empty-body]
 def conpaas_permit(director: Director, user: Caller, operation: Operation) -> str | None:
     """Say why this call is refused, or return None (director, before it carries a call out).
 
-    To refuse with another status than 403, raise the error.
+    To refuse with another status than 403, raise the error.  Of what is public nobody is asked:
+    there is no user.
     """
 
 

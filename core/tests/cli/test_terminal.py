@@ -128,3 +128,34 @@ def test_the_shell_runs_one_command_after_the_other(installed, configured, direc
     assert ran.stdout == "No existing applications.\n[]\n"
     assert "there is no object 'nonsense'" in ran.stderr
     assert "ERROR: No closing quotation" in ran.stderr
+
+
+def test_who_has_no_account_registers_without_logging_in(terminal, director, configured):
+    settings = f"[cps-tools]\ndirector_url = {director.address}\n"
+    (configured / ".conpaas/cps-tools.conf").write_text(settings)
+    director.answers["/user/register"] = {"username": "ann", "uid": 7}
+    types = [("Password:", "battery staple"), ("Retype password:", "battery staple")]
+    code, shown = terminal("cps-user", "register", "ann", "a@b.org", types=types)
+    assert code == 0 and "User 'ann' registered with id 7." in shown
+    (request,) = director.requests
+    assert request.json == {
+        "username": "ann", "email": "a@b.org", "password": "battery staple"
+    }  # fmt: skip
+    assert request.headers["Authorization"] is None
+    assert "battery" not in shown
+
+
+def test_the_present_password_is_asked_for_once_and_the_new_one_twice(terminal, director):
+    director.answers["/user/passwd"] = None
+    types = [
+        ("Current password:", "correct horse"),
+        ("New password:", "battery staple"),
+        ("Retype new password:", "battery staple"),
+    ]
+    code, shown = terminal("cps-user", "passwd", types=types)
+    assert code == 0 and "Password changed" in shown
+    (request,) = director.requests
+    assert request.json == {
+        "current_password": "correct horse", "new_password": "battery staple"
+    }  # fmt: skip
+    assert "horse" not in shown and "staple" not in shown
