@@ -205,8 +205,9 @@ def dying(killer):
 
     def do_dying(app, do, number):
         """Return whether the manager died on the way."""
-        killer.watch(app.machine.records, "execute", jobs._present.get)
-        killer.watch(app.machine.records, "insert", jobs._present.get)
+        is_job = getattr(app, "is_job", jobs._present.get)
+        killer.watch(app.machine.records, "execute", is_job)
+        killer.watch(app.machine.records, "insert", is_job)
         done = threading.Event()
 
         def come_back():

@@ -6,6 +6,7 @@ import pytest
 
 from conpaas import hookimpl
 from conpaas.director.volumes_model import Volume
+from conpaas.errors import AgentError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.features.volumes.manager import VolumeManager
 from conpaas.plugins import Plugins
@@ -31,6 +32,8 @@ class StoringManager(VolumeManager[StoringAgent]):
         if self.store.get("own"):
             for node in nodes:
                 yield from self.volumes.ensure(node, f"own-{node.role}-{node.position}", 8)
+        if self.store.get("broken"):
+            raise AgentError("the node burns")
         had = self.ask_all(lambda agent: agent.begin(), nodes)
         self.store["begun"] = [*self.store.get("begun", []), *had]
 

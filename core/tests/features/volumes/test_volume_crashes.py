@@ -54,6 +54,41 @@ def test_stopping_and_starting_survive_a_kill_of_the_manager_at_every_write(shop
     )
 
 
+class SeenFromItsNode:
+    """The shop, but what is killed is the agent of its node."""
+
+    def __init__(self, shop):
+        self.shop = shop
+
+    @property
+    def machine(self):
+        return self.shop.machine_of(self.shop.nodes()[0].agent_id)
+
+    def restart(self):
+        self.shop.cluster.restart(self.machine)
+
+    def is_job(self):
+        """Whether this thread runs a job of the agent: those of the manager call it too."""
+        running = jobs._present.get()
+        return running is not None and running.target.name == "agent"
+
+
+def test_mounting_survives_a_kill_of_the_agent_at_every_write(shop, dying):
+    def delete():
+        shop.cluster.run(shop.user.delete_volume(vol_name="data"))
+
+    for number in itertools.count():
+        died = dying(SeenFromItsNode(shop), shop.create, number)
+        shop.idle()
+        node = shop.nodes()[0].agent_id
+        assert shop.volumes() == [("data", node, "attached")], f"killed at write {number}"
+        assert shop.machine_of(node).agent.agent.list_mounted_volumes() == ["data"]
+        delete()
+        if not died:
+            assert number > 2
+            return
+
+
 def in_worker():
     """Whether this thread runs a job of the director: a manager's jobs call it too."""
     return threading.current_thread().name.startswith("job-") and jobs._present.get() is None

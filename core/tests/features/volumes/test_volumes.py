@@ -401,3 +401,18 @@ def test_an_application_whose_volume_is_not_destroyed_is_kept_until_it_is(shop):
     assert shop.states() == ["doomed"]
     shop.cluster.run(applications.delete(application=shop.aid))
     assert (shop.in_cloud(), applications.list()) == ([], ())
+
+
+def test_a_node_that_is_given_back_leaves_its_volume_waiting_as_before(shop):
+    shop.add(count=1)
+    shop.create(node=shop.nodes()[1].agent_id)
+    shop.restart_service()
+    assert shop.volumes() == [("data", "", "waiting for node 2")]
+    store = shop.cluster.manager(shop.aid).host(1).store
+    store["broken"] = True
+    with pytest.raises(AgentError, match="the node burns"):
+        shop.add(count=1)
+    assert shop.volumes() == [("data", "", "waiting for node 2")]
+    store["broken"] = False
+    shop.add(count=1)
+    assert shop.volumes() == [("data", shop.nodes()[1].agent_id, "attached")]
