@@ -69,7 +69,7 @@ function replace(fresh) {
   for (const old of find("[data-live]")) {
     const now = fresh.getElementById(old.id);
     if (!now || now.innerHTML === said.get(old) || touched.has(old)) continue;
-    if (selecting(old) || (old.contains(document.activeElement) && typing())) continue;
+    if (old.querySelector("details[open]:not(.menu)") || selecting(old) || (old.contains(document.activeElement) && typing())) continue;
     put(old, now);
   }
   enhance(document);
@@ -246,7 +246,7 @@ document.addEventListener("submit", (event) => {
 // -- keyboard -------------------------------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") find("details.menu[open]").forEach((one) => { one.open = false; });
+  if (event.key === "Escape") find("details.menu[open], details.rename[open]").forEach((one) => { one.open = false; });
   if (event.ctrlKey || event.metaKey || event.altKey || typing()) return;
   if (event.key === "/") {
     const filter = document.querySelector("[data-filter], input[type=search], main input:not([type=hidden])");
@@ -254,6 +254,11 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "?") document.getElementById("shortcuts").showModal();
   else if (event.key === "g") location.assign("/");
 });
+
+// What opens for typing is ready to be typed into.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches?.(".rename[open]")) event.target.querySelector("input[name=new_name]").select();
+}, true);
 
 // -- the page as it came --------------------------------------------------------------------------------
 
