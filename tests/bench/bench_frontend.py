@@ -1,9 +1,10 @@
 """The pages: the dashboard of 20 applications with 5 services each.
 
-Beside the director's own list of the 20 applications, asked over a kept connection.  Then the
-director's list again, while 200 pages are open and look for news as often as their script ever
-does when nothing changes (every 16 seconds), beside the same without them.  Last, what a browser
-loads for the first page, beside the 100 kB that it may have.
+Beside the director's own lists of what it shows, the 20 applications and their services, asked
+over a kept connection, one after the other.  Then the director's list of applications again, while
+200 pages are open and look for news as often as their script ever does when nothing changes (every
+16 seconds), beside the same without them.  Last, what a browser loads for the first page, beside
+the 100 kB that it may have.
 """
 
 from __future__ import annotations
@@ -31,12 +32,15 @@ def measure(runs: int) -> Iterator[Figure]:
         frontend = Frontend(bench, director)
         context = client_context(director.files, shows_certificate=False)
         session = f"Cookie: __Host-conpaas={director.session}\r\nX-Live: 1\r\n"
-        listing = get(
-            "/api/v1/application/list", f"Authorization: Bearer {director.token}\r\n", keep=True
-        )
+        bearer = f"Authorization: Bearer {director.token}\r\n"
+        listing = get("/api/v1/application/list", bearer, keep=True)
+        services = get("/api/v1/service/list", bearer, keep=True)
         page = get("/", session, keep=True)
         bare, own = alternate(
-            lambda: load(director.served.address, context, listing, clients=1, each=_EACH),
+            lambda: sum(
+                load(director.served.address, context, one, clients=1, each=_EACH)
+                for one in (listing, services)
+            ),
             lambda: load(frontend.served.address, context, page, clients=1, each=_EACH),
             runs=runs,
         )

@@ -36,6 +36,8 @@ class Panel:
         operations: Those that it offers: the page does not list them again.
         live: It is shown anew when it changes; not for a panel in which people type.
         busy: Something in it changes by itself just now.
+        order: Lower stands first: features have 10 and more; below 0 it stands above the nodes,
+            for what people look at first.
     """
 
     title: str
@@ -44,3 +46,4 @@ class Panel:
     operations: tuple[str, ...] = ()
     live: bool = False
     busy: bool = False
+    order: int = 0

@@ -184,8 +184,8 @@ class Users(abc.ABC):
 
     @abc.abstractmethod
     @expose(reads=True, hidden=True)
-    def get_overview(self) -> Overview:
-        """Show the account and all applications at once."""
+    def get_overview(self, user: SomeUser = None) -> Overview:
+        """Show an account and all its applications at once."""
 
     # -- the account --------------------------------------------------------------------------
 

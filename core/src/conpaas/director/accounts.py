@@ -20,6 +20,7 @@ from conpaas.director.attempts import Attempts
 from conpaas.director.jobs import Scope
 from conpaas.director.models import SshKey, User, database
 from conpaas.director.objects import ApiObject
+from conpaas.director.prepared import Prepared
 from conpaas.director.times import in_words
 from conpaas.errors import (
     BusyError,
@@ -30,6 +31,10 @@ from conpaas.errors import (
 from conpaas.rpc import Job, JobState, Operation, Upload
 
 DAY = 86400.0
+
+
+#: The caller's own account: on every page.
+_ME = Prepared(lambda user: User.select().where(User.id == user))
 
 
 class UsersObject(ApiObject, api.Users):
@@ -94,15 +99,14 @@ class UsersObject(ApiObject, api.Users):
             raise InvalidError(f"you log in with a {self.caller.via}: there is no session to end")
         tokens.revoke(self.caller.user, self.caller.token)
 
-    def get_overview(self) -> Overview:
-        """Show the account and all applications at once."""
-        told = self.director.plugins.hook.conpaas_notices(
-            director=self.director, user=self.caller.user
-        )
+    def get_overview(self, user: str | int | None = None) -> Overview:
+        """Show an account and all its applications at once."""
+        row = self.find_user(user)
+        told = self.director.plugins.hook.conpaas_notices(director=self.director, user=row.id)
         return Overview(
-            self.info(self._me()),
+            self.info(row),
             tuple(notice for some in told for notice in some),
-            overview.applications(self.caller.user),
+            overview.applications(row.id),
         )
 
     # -- the account --------------------------------------------------------------------------
@@ -317,17 +321,17 @@ class UsersObject(ApiObject, api.Users):
             row.lname,
             row.email,
             row.affiliation,
-            row.admin,
+            bool(row.admin),
             "disabled" if row.disabled else "active",
             balances[0] if balances else None,
             in_words(row.created),
         )
 
     def _me(self) -> User:
-        found: User | None = User.get_or_none(User.id == self.caller.user)
-        if found is None:
+        found = _ME.rows(self.caller.user)
+        if not found:
             raise UnauthenticatedError("your account does not exist any more")
-        return found
+        return User(**dict(zip(User._meta.sorted_field_names, found[0], strict=True)))
 
     def _add(self, profile: users.Profile, password: str, **more: Any) -> User:
         director = self.director

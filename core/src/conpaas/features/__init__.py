@@ -7,10 +7,13 @@ from types import ModuleType
 
 #: Where they are.  By name, as plugins are found: what a feature stands on stands on plugins.
 FEATURES = {
+    "code": "conpaas.features.code.plugin",
     "credits": "conpaas.features.credits",
     "git": "conpaas.features.git.plugin",
     "local-cloud": "conpaas.features.local_cloud",
     "memory-cloud": "conpaas.features.memory_cloud",
+    "startup-script": "conpaas.features.startup_script",
+    "volumes": "conpaas.features.volumes.plugin",
 }
 
 

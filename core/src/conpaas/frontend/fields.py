@@ -54,11 +54,13 @@ class Field:
     #: What it says was there before the form: emptying it means something then.
     was_filled: bool = False
     hidden: bool = False
+    #: Where a page has several forms: which one, so that fields of one name differ.
+    form: str = ""
 
     @property
     def id(self) -> str:
         """Of the element, for labels and messages."""
-        return f"field-{self.name.replace('.', '-')}"
+        return "-".join(p for p in ("field", self.form, self.name.replace(".", "-")) if p)
 
 
 @dataclass(frozen=True)

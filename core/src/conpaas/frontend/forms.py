@@ -33,6 +33,7 @@ class Form:
         submit: What its button says.
         must_type: What must be typed before something is lost; empty when nothing is.
         back: The page to go on with; within this site.
+        mark: Tells it from other forms of the same page.
     """
 
     operation: Operation
@@ -43,6 +44,7 @@ class Form:
     must_type: str = ""
     typed: str = ""
     back: str = ""
+    mark: str = ""
     errors: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -50,6 +52,11 @@ class Form:
         """All fields, a file last."""
         found = [one for derived in self.derived for one in derived.fields]
         return sorted(found, key=lambda one: one.kind == "file")
+
+    @property
+    def confirm_id(self) -> str:
+        """Of the element in which the name of what is lost is typed."""
+        return f"field-{self.mark}-confirm-name" if self.mark else "field-confirm-name"
 
     @property
     def has_file(self) -> bool:
@@ -96,9 +103,7 @@ class Form:
             if value is not ...:
                 found[parameter.name] = to_json(value)
         if self.must_type and posted.text(CONFIRM_FIELD).strip() != self.must_type:
-            self.errors.append(
-                ("field-confirm-name", f"type {self.must_type!r} to say that it may go")
-            )
+            self.errors.append((self.confirm_id, f"type {self.must_type!r} to say that it may go"))
         if self.errors:
             raise InvalidError("; ".join(text for _, text in self.errors))
         return found
@@ -137,6 +142,7 @@ def operation_form(
     back: str = "",
     title: str = "",
     submit: str = "",
+    mark: str = "",
 ) -> Form:
     """Derive the form of an operation.
 
@@ -151,6 +157,7 @@ def operation_form(
         back: Where to go on.
         title: Default: the operation's name in words.
         submit: Default: the title.
+        mark: Tells it from other forms of the same page.
     """
     values = values or {}
     derived = tuple(
@@ -159,6 +166,9 @@ def operation_form(
         if p.name not in preset
     )
     must_type = _must_type(operation, derived, values, must_type)
+    for one in derived:
+        for each in one.fields:
+            each.form = mark
     title = title or in_words(operation.name)
     return Form(
         operation=operation,
@@ -168,6 +178,7 @@ def operation_form(
         submit=submit or title,
         must_type=must_type,
         back=back,
+        mark=mark,
     )
 
 

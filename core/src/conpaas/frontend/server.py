@@ -7,7 +7,10 @@ import falcon
 from conpaas.channel import Sender
 from conpaas.frontend.assets import Assets
 from conpaas.frontend.calls import Director
+from conpaas.frontend.pages.account import AccountPage, Certificate, EndPage
+from conpaas.frontend.pages.administration import InvitationsPage, UserPage, UsersPage
 from conpaas.frontend.pages.applications import AddService, ApplicationPage
+from conpaas.frontend.pages.credentials import KeysPage, TokensPage
 from conpaas.frontend.pages.dashboard import Dashboard, NewApplication
 from conpaas.frontend.pages.errors import Errors
 from conpaas.frontend.pages.jobs import JobList, JobPage
@@ -17,6 +20,7 @@ from conpaas.frontend.pages.operations import (
     ObjectOperations,
     ServiceOperations,
 )
+from conpaas.frontend.pages.records import AuditPage
 from conpaas.frontend.pages.scale import Scale
 from conpaas.frontend.pages.services import ServicePage
 from conpaas.frontend.pages.sessions import Login, Logout, Register
@@ -40,14 +44,14 @@ SERVICE = APPLICATION + "/services/" + NUMBER.replace("number", "sid")
 
 #: The account menu: titles and addresses.  Pages of plugins follow.
 MENU = (
-    ("Account", "/objects/user"),
+    ("Account", "/account"),
     ("Machines", "/machines"),
     ("Clouds", "/clouds"),
     ("Jobs", "/jobs"),
     ("About", "/about"),
 )
 #: What only administrators see in it.
-ADMINISTRATION = (("Users", "/objects/user/operations/list"), ("Audit", "/objects/audit"))
+ADMINISTRATION = (("Users", "/users"), ("Invitations", "/invitations"), ("Audit", "/audit"))
 
 
 def make_app(sender: Sender, director_url: str, plugins: Plugins) -> App:
@@ -90,10 +94,21 @@ def make_app(sender: Sender, director_url: str, plugins: Plugins) -> App:
     app.add_route("/machines", MachinesPage(site))
     app.add_route("/about", AboutPage(site))
     app.add_route("/help", HelpPage(site))
+    app.add_route("/account", AccountPage(site))
+    app.add_route("/account/certificate", Certificate(site))
+    app.add_route(f"/account/end/{NUMBER}", EndPage(site))
+    app.add_route("/account/tokens", TokensPage(site))
+    app.add_route("/account/keys", KeysPage(site))
+    app.add_route("/account/record", AuditPage(site, own=True))
+    app.add_route("/users", UsersPage(site))
+    app.add_route(f"/users/{NUMBER.replace('number', 'uid')}", UserPage(site))
+    app.add_route("/invitations", InvitationsPage(site))
+    app.add_route("/audit", AuditPage(site))
     app.add_route("/objects/{name}", ObjectPage(site))
     app.add_route("/objects/{name}/operations/{operation}", ObjectOperations(site))
     pages = PluginPages(site)
     app.add_route("/plugins/{plugin}/{path:path}", pages)
+    templates.globals["credit_page"] = pages.path("credits")
     templates.globals["menu"] = lambda admin: [
         *MENU, *(ADMINISTRATION if admin else ()), *pages.links(admin)
     ]  # fmt: skip

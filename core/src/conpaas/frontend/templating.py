@@ -59,11 +59,11 @@ def environment(
     }
     made.globals |= {
         "asset": assets.url,
-        "state_look": looks.state_look,
+        "state_mark": looks.state_mark,
         "count": looks.count,
         "icon_of": lambda name: _icon(assets, name),
         "type_of": types,
-        "credit_page": "/objects/credit",
+        "credit_page": "",
     }
     made.globals["panel"] = lambda panel, service, csrf, here: _panel(
         made.get_template(panel.template),

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from conpaas import hookimpl
-from conpaas.service import Image, Role, Service
+from conpaas.service import Image, Panel, Role, Service
 from conpaas_generic.agent import GenericAgent
 from conpaas_generic.manager import GenericManager
+
+if TYPE_CHECKING:
+    from conpaas.frontend.service_view import ServiceView
+
+
+@hookimpl
+def conpaas_panels(service: ServiceView) -> list[Panel]:
+    """Show the scripts, and the buttons that run them."""
+    from conpaas_generic.panels import panels
+
+    return panels(service)
 
 
 @hookimpl

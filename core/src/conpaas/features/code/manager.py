@@ -45,6 +45,15 @@ class CodeInfo:
     time: str
 
 
+@dataclass(frozen=True)
+class CodeLimits:
+    """How large an archive may be: packed and unpacked in bytes, and how many files in it."""
+
+    upload: int
+    unpacked: int
+    members: int
+
+
 class CodeManager(RepositoryOperations[A], ServiceManager[A]):
     """Directs the nodes of a service that runs what its users upload.
 
@@ -98,6 +107,12 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
         )
         self.log.info("code version %s uploaded (%d bytes)", version.id, version.size)
         return self._code_info(version)
+
+    @expose(reads=True, hidden=True)
+    def get_code_limits(self) -> CodeLimits:
+        """Tell how large an archive may be."""
+        place = self.place
+        return CodeLimits(place.upload_limit, place.unpacked_limit, place.members_limit)
 
     @expose(reads=True)
     def list_codes(self) -> list[CodeInfo]:

@@ -6,6 +6,8 @@ users call; ``director`` keeps the ledger, charges, and stops what cannot be pai
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from conpaas import hookimpl
 from conpaas.features.credits.director import (
     conpaas_balance,
@@ -18,6 +20,9 @@ from conpaas.features.credits.director import (
     conpaas_user_created,
 )
 
+if TYPE_CHECKING:
+    from conpaas.frontend.page import Page
+
 
 @hookimpl
 def conpaas_api() -> list[type]:
@@ -28,6 +33,14 @@ def conpaas_api() -> list[type]:
     return [Credits]
 
 
+@hookimpl
+def conpaas_pages() -> list[Page]:
+    """Add the page that shows what was used."""
+    from conpaas.features.credits.frontend import page
+
+    return [page()]
+
+
 __all__ = [
     "conpaas_api",
     "conpaas_balance",
@@ -35,6 +48,7 @@ __all__ = [
     "conpaas_machines_gone",
     "conpaas_machines_wanted",
     "conpaas_notices",
+    "conpaas_pages",
     "conpaas_periodic",
     "conpaas_permit",
     "conpaas_user_created",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from conpaas import hookimpl
 
 if TYPE_CHECKING:
+    from conpaas.frontend.service_view import ServiceView
     from conpaas.manager.place import ApplicationPlace
-    from conpaas.service import Image
+    from conpaas.service import Image, Panel
 
 
 @hookimpl
@@ -20,6 +21,14 @@ def conpaas_manager_started(manager: ApplicationPlace) -> None:
     ensure_host_key(manager)
     if manager.machine is not None:
         GitServer.on(manager.machine, manager).start()
+
+
+@hookimpl
+def conpaas_panels(service: ServiceView) -> list[Panel]:
+    """Show how to push code, and whose keys may."""
+    from conpaas.features.git.frontend import panels
+
+    return panels(service)
 
 
 @hookimpl

@@ -67,11 +67,12 @@ class Subject:
     def form(self, operation: Operation, **how: Any) -> Form:
         """Return the form of one of its operations; ``how`` as in ``operation_form``."""
         how.setdefault("back", self.path)
+        choices = {**self.choices, **how.pop("choices", {})}
         return operation_form(
             operation,
             f"{self.path.rstrip('/')}/operations/{operation.name}",
             preset=tuple(self.preset),
-            choices=self.choices,
+            choices=choices,
             roles=self.roles,
             must_type=self.name,
             **how,

@@ -100,7 +100,7 @@ class ServicePage:
                 Shown(panel, f"panel-{told.plugin_name}-{number}")
                 for number, panel in enumerate(panels, 1)
             ]
-        return found
+        return sorted(found, key=lambda one: one.panel.order)
 
 
 def _rest(subject: Subject, panels: Sequence[Shown]) -> tuple[list[Operation], list[Operation]]:

@@ -129,7 +129,8 @@ class PluginPages:
         page = self._pages.get((plugin, path.strip("/")))
         if page is None:
             raise NotFoundError("no page has this address")
-        told = self._site.ask(visit, values=lambda: page.values(visit.api))
+        query = {k: v if isinstance(v, str) else v[-1] for k, v in req.params.items()}
+        told = self._site.ask(visit, values=lambda: page.values(visit.api, query))
         overview = told["overview"]
         if page.admin and not overview.user.admin:
             raise NotFoundError("no page has this address")
@@ -137,6 +138,11 @@ class PluginPages:
             req, resp, visit, f"{plugin}/{page.template}",
             title=page.title, overview=overview, crumbs=HOME, **told["values"],
         )  # fmt: skip
+
+    def path(self, plugin: str) -> str:
+        """Return the address of a plugin's first page, empty when it has none."""
+        found = sorted(path for name, path in self._pages if name == plugin)
+        return f"/plugins/{plugin}/{found[0]}" if found else ""
 
     def links(self, admin: bool) -> list[tuple[str, str]]:
         """Return the title and the address of each page."""

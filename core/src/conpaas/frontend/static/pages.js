@@ -215,7 +215,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("[data-upload]") || !find("input[type=file]", form).some((one) => one.value)) {
     // Once: whoever presses twice means it once.
-    if (form.method === "post") setTimeout(() => find("button:not([type])", form).forEach((one) => { one.disabled = true; }));
+    if (form.method === "post" && !form.hasAttribute("data-stays")) setTimeout(() => find("button:not([type])", form).forEach((one) => { one.disabled = true; }));
     return;
   }
   event.preventDefault();

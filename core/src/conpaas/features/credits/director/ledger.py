@@ -17,6 +17,7 @@ import peewee
 from conpaas.director.config import DirectorConfig
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine, User, database
+from conpaas.director.prepared import Prepared
 from conpaas.errors import InvalidError, NoCreditError
 from conpaas.features.credits.director.tables import CreditAccount, CreditEntry, Kind
 
@@ -39,6 +40,17 @@ class Due:
     past: bool  #: a later hour of the machine has begun too: this one was served
 
 
+#: What every page and every changing call tells: a user's balance, and whether it counts.
+_BALANCE = Prepared(
+    lambda user: CreditEntry.select(
+        peewee.fn.COALESCE(peewee.fn.SUM(CreditEntry.amount), 0)
+    ).where(CreditEntry.user == user)
+)
+_UNLIMITED = Prepared(
+    lambda user: CreditAccount.select(CreditAccount.unlimited).where(CreditAccount.user == user)
+)
+
+
 class Ledger:
     """Who was given and charged what.
 
@@ -53,8 +65,8 @@ class Ledger:
 
     def balance(self, user: int) -> int:
         """Return the sum of a user's lines."""
-        total = peewee.fn.COALESCE(peewee.fn.SUM(CreditEntry.amount), 0)
-        return int(CreditEntry.select(total).where(CreditEntry.user == user).scalar())
+        ((total,),) = _BALANCE.rows(user)
+        return int(total)
 
     def left(self, user: int) -> int | None:
         """Return what a user has left, None for one who is not charged."""
@@ -270,8 +282,7 @@ class Ledger:
     def _is_free(self, user: int) -> bool:
         if not self._config.charge:
             return True
-        account = CreditAccount.get_or_none(CreditAccount.user == user)
-        return account is not None and bool(account.unlimited)
+        return any(unlimited for (unlimited,) in _UNLIMITED.rows(user))
 
     def _lock(self, user: int) -> bool:
         """Keep others from the account until the transaction ends; return whether it is free."""

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import peewee
+
 from conpaas.director.director import Director
 from conpaas.director.machines import Life
 from conpaas.director.models import Application, Machine
+from conpaas.director.prepared import Prepared
 from conpaas.features.credits.director.ledger import ASK, Ledger, in_words
 from conpaas.features.credits.director.stops import Stops
 from conpaas.features.credits.director.tables import CreditStop, Phase
+
+_MACHINES = Prepared(
+    lambda user: (
+        Machine.select(peewee.fn.COUNT(Machine.id))
+        .join(Application)
+        .where(Application.user == user, Machine.state.in_(Life.living()))
+    )
+)
+_STOPS = Prepared(
+    lambda user: (
+        CreditStop.select(CreditStop.application)
+        .join(Application)
+        .where(Application.user == user)
+        .order_by(CreditStop.application)
+    )
+)
 
 
 def notices(director: Director, user: int) -> list[str]:
@@ -18,8 +37,10 @@ def notices(director: Director, user: int) -> list[str]:
     told = []
     if left <= director.config.credits.warn_below:
         told.append(_little(left, _machines(user)))
-    rows = CreditStop.select().join(Application).where(Application.user == user)
-    for row in rows.order_by(CreditStop.application):
+    for (application,) in _STOPS.rows(user):
+        row = CreditStop.get_or_none(CreditStop.application == application)
+        if row is None:
+            continue  # it goes on again, just now
         name = row.application.name
         if row.phase == Phase.STOPPING:
             told.append(f"Application '{name}' is being stopped: there was no credit left for it.")
@@ -51,9 +72,5 @@ def _little(left: int, machines: int) -> str:
 
 
 def _machines(user: int) -> int:
-    living = (
-        Machine.select()
-        .join(Application)
-        .where(Application.user == user, Machine.state.in_(Life.living()))
-    )
-    return int(living.count())
+    ((count,),) = _MACHINES.rows(user)
+    return int(count)
