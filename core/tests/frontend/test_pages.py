@@ -1,6 +1,7 @@
 """What pages show, and what can be done on them."""
 
 import gzip
+import json
 from urllib.parse import quote
 
 import pytest
@@ -267,6 +268,24 @@ def test_a_secret_is_shown_once_and_never_typed_again(browser):
     assert page.status in (400, 401, 403)
     assert "another secret" not in page.content.decode()
     assert "wrong one" not in page.content.decode()
+
+
+def test_a_log_is_followed_from_where_it_was_read_to(browser, cluster, service):
+    path = f"{service}/nodes/node-2?file=word.log"
+    page = browser.get(path)
+    (shown,) = page.all("pre")
+    machine = next(m for m in cluster.machines.values() if m.agent)
+    with (machine.directory / "root" / "word.log").open("a") as log:
+        log.write("<ahoy>\n")
+    more = browser.get(f"{path}&after={quote(shown['data-after'])}")
+    assert json.loads(more.content)["text"] == "<ahoy>\n"
+    for path in (f"{service}/log", "/applications/1/log"):
+        page = browser.get(path)
+        after = page.all("pre")[0]["data-after"]
+        assert page.status == 200
+        assert json.loads(browser.get(f"{path}?after={quote(after)}").content).keys() == {
+            "text", "after",
+        }  # fmt: skip
 
 
 # -- when things do not answer ------------------------------------------------------------------

@@ -10,7 +10,6 @@ let pause = FIRST, timer = 0, etag = "", asking = false;
 
 const main = () => document.getElementById("main");
 const busy = () => main()?.hasAttribute("data-busy");
-const follows = () => find("[data-follow]").some((box) => box.checked);
 const touched = new WeakSet();
 document.addEventListener("input", (event) => {
   const part = event.target.closest("[data-live]");
@@ -20,7 +19,7 @@ document.addEventListener("input", (event) => {
 function schedule() {
   clearTimeout(timer);
   if (document.hidden || !find("[data-live]").length) return;
-  if (busy() || follows()) pause = FIRST;
+  if (busy()) pause = FIRST;
   else if (pause >= LONGEST) return;  // nothing changes: look again when somebody comes back
   else pause *= 2;
   timer = setTimeout(look, pause);
@@ -70,7 +69,7 @@ function replace(fresh) {
   for (const old of find("[data-live]")) {
     const now = fresh.getElementById(old.id);
     if (!now || now.innerHTML === said.get(old) || touched.has(old)) continue;
-    if (selecting(old) || (old.contains(document.activeElement) && typing())) continue;
+    if (old.querySelector("details[open]:not(.menu)") || selecting(old) || (old.contains(document.activeElement) && typing())) continue;
     put(old, now);
   }
   enhance(document);
@@ -80,11 +79,8 @@ function replace(fresh) {
 
 function put(old, now) {
   const focused = old.contains(document.activeElement) ? path(old, document.activeElement) : null;
-  const end = old.scrollHeight - old.scrollTop - old.clientHeight < 8;
-  const top = old.scrollTop;
   said.set(old, now.innerHTML);
   old.replaceChildren(...now.cloneNode(true).childNodes);
-  if (old.hasAttribute("data-follows")) old.scrollTop = end && follows() ? old.scrollHeight : top;
   if (focused) focused.reduce((at, n) => at?.children[n], old)?.focus();
   find("[data-filter]").forEach(narrow);
 }
@@ -113,6 +109,41 @@ function again() {
 document.addEventListener("visibilitychange", again);
 addEventListener("focus", again);
 addEventListener("pageshow", again);
+
+// -- logs: what they grow by ----------------------------------------------------------------------------
+
+const LONGEST_LOG = 2000000;
+let wait = FIRST;
+
+async function follow() {
+  const log = document.querySelector("[data-after]"), box = document.querySelector("[data-follow]");
+  if (!log) return;
+  if (!document.hidden && box.checked) {
+    try {
+      const where = new URL(location.href);
+      where.hash = "";
+      where.searchParams.set("after", log.dataset.after);
+      const answer = await fetch(where, { headers: { "X-Live": "1" }, cache: "no-store" });
+      if (answer.status === 401) return location.reload();
+      reached(answer.status < 500);
+      if (answer.ok) grow(log, await answer.json());
+    } catch {
+      reached(false);
+    }
+  }
+  setTimeout(follow, wait);
+}
+
+function grow(log, piece) {
+  wait = piece.text ? FIRST : Math.min(wait * 1.5, 5000);
+  log.dataset.after = piece.after;
+  if (!piece.text) return;
+  const end = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+  log.append(piece.text);
+  document.getElementById("log-empty").hidden = true;
+  if (log.textContent.length > LONGEST_LOG) log.textContent = log.textContent.slice(-LONGEST_LOG / 2);
+  if (end) log.scrollTop = log.scrollHeight;
+}
 
 // -- buttons that only work here ----------------------------------------------------------------------
 
@@ -215,7 +246,7 @@ document.addEventListener("submit", (event) => {
 // -- keyboard -------------------------------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") find("details.menu[open]").forEach((one) => { one.open = false; });
+  if (event.key === "Escape") find("details.menu[open], details.rename[open]").forEach((one) => { one.open = false; });
   if (event.ctrlKey || event.metaKey || event.altKey || typing()) return;
   if (event.key === "/") {
     const filter = document.querySelector("[data-filter], input[type=search], main input:not([type=hidden])");
@@ -224,15 +255,21 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "g") location.assign("/");
 });
 
+// What opens for typing is ready to be typed into.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches?.(".rename[open]")) event.target.querySelector("input[name=new_name]").select();
+}, true);
+
 // -- the page as it came --------------------------------------------------------------------------------
 
 function ready() {
   remember();
   enhance(document);
   find("[data-focus]")[0]?.focus();
-  for (const log of find("[data-follows]")) log.scrollTop = log.scrollHeight;
+  for (const log of find("[data-after]")) log.scrollTop = log.scrollHeight;
   for (const form of find("[data-scale]")) summarise(form);
   for (const filter of find("[data-filter]")) if (filter.value) narrow(filter);
 }
 ready();
 schedule();
+setTimeout(follow, FIRST);
