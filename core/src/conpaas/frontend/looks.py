@@ -26,7 +26,9 @@ _SHAPES = {
         "creating", "deleting",
     ),
     "good": ("running", "ready", "ok", "done", "active", "used", "attached"),
-    "still": ("stopped", "gone", "cancelled", "disabled", "expired", "revoked", "removed", "detached"),
+    "still": (
+        "stopped", "gone", "cancelled", "disabled", "expired", "revoked", "removed", "detached",
+    ),
     "bad": ("error", "failed", "broken"),
     "unknown": ("unreachable", "lost", "interrupted", "unknown", "n/a"),
 }  # fmt: skip
