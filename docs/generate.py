@@ -31,6 +31,7 @@ from conpaas.cli.parser import GLOBALS, SHORT_GLOBALS
 from conpaas.cli.shapes import Argument, Command
 from conpaas.director.config import DirectorConfig
 from conpaas.errors import ConPaaSError
+from conpaas.frontend.config import FrontendConfig
 from conpaas.manager.base import ServiceManager
 from conpaas.manager.config import ManagerConfig
 from conpaas.plugins import Plugins
@@ -290,6 +291,14 @@ def settings_page(plugins: Plugins) -> Iterator[str]:
         "",
     )
     yield from _sections(AgentConfig)
+    yield from (
+        "# /etc/conpaas/frontend.toml",
+        "",
+        "That of web pages on another machine than the director's; beside it the director writes",
+        "one. `cps-frontend serve` reads it.",
+        "",
+    )
+    yield from _sections(FrontendConfig)
     yield from (
         "# cps-tools.conf",
         "",

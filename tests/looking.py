@@ -8,6 +8,7 @@ It ends with Ctrl-C, and nothing of it stays.  Log in as test, with the password
 from __future__ import annotations
 
 import datetime as dt
+import io
 import socketserver
 import ssl
 import sys
@@ -28,6 +29,33 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format, *args):
         pass
+
+
+class _Body(io.RawIOBase):
+    """A request's body, which ends where its length says: this server's own does not."""
+
+    def __init__(self, stream, length):
+        self._stream, self._left = stream, length
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        piece = self._stream.read(min(len(buffer), self._left))
+        buffer[: len(piece)] = piece
+        self._left -= len(piece)
+        return len(piece)
+
+
+def bounded(app):
+    """Return an application whose requests' bodies have an end, as behind gunicorn."""
+
+    def call(environ, start_response):
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BufferedReader(_Body(environ["wsgi.input"], length))
+        return app(environ, start_response)
+
+    return call
 
 
 def frontend_of(cluster):
@@ -52,7 +80,8 @@ def server_of(cluster, directory, port=0):
     server.socket = context.wrap_socket(
         server.socket, server_side=True, do_handshake_on_connect=False
     )
-    server.set_app(frontend_of(cluster))
+    server.handle_error = lambda request, address: None
+    server.set_app(bounded(frontend_of(cluster)))
     return server
 
 

@@ -321,6 +321,18 @@ def test_the_server_s_own_errors_pass_unchanged(start):
     assert site.call("POST", body=b"abc") == (418, {"size": 3})
 
 
+def test_pages_that_are_not_there_yet_are_told_to_people_as_a_page(start):
+    site = start(upstream=False, for_people=True)
+    with contextlib.closing(site.connect()) as connection:
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+    assert answer.status == 503
+    assert answer.getheader("Content-Type") == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.getheader("Content-Security-Policy")
+    assert "This page tries again by itself" in text
+
+
 def test_headers_that_are_too_long_are_refused(start):
     site = start()
     status, answer = site.call(headers={"X-Long": "x" * 10_000})

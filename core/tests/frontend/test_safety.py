@@ -16,31 +16,30 @@ CHANGES = [
     ("/login", {"username": "test", "password": "x"}),
     ("/register", {}),
 ]
+#: What a browser says of where a form came from, when that was not one of our pages.
+FOREIGN = [
+    ("https://evil.example", None),
+    ("https://evil.example", "cross-site"),
+    ("null", None),
+    ("null", "cross-site"),
+    (None, "same-site"),
+    ("http://pages", None),
+    ("https://pages", "cross-site"),
+]
 
 
-@pytest.mark.parametrize(("path", "fields"), CHANGES)
-@pytest.mark.parametrize("csrf", ["", "0" * 64, "ü"])
-def test_a_form_without_the_right_token_does_nothing(browser, path, fields, csrf):
-    assert browser.post(path, fields, csrf=csrf).status == 403
+def test_a_form_without_the_right_token_does_nothing(browser):
+    for path, fields in CHANGES:
+        for csrf in ("", "0" * 64, "ü"):
+            assert browser.post(path, fields, csrf=csrf).status == 403, (path, csrf)
 
 
-@pytest.mark.parametrize(("path", "fields"), CHANGES)
-@pytest.mark.parametrize(
-    ("origin", "site"),
-    [
-        ("https://evil.example", None),
-        ("https://evil.example", "cross-site"),
-        ("null", None),
-        ("null", "cross-site"),
-        (None, "same-site"),
-        ("http://pages", None),
-        ("https://pages", "cross-site"),
-    ],
-)
-def test_a_form_of_another_site_does_nothing(browser, path, fields, origin, site):
+def test_a_form_of_another_site_does_nothing(browser):
     csrf = browser.csrf
-    browser.origin, browser.fetch_site = origin, site
-    assert browser.post(path, fields, csrf=csrf).status == 403
+    for path, fields in CHANGES:
+        for origin, site in FOREIGN:
+            browser.origin, browser.fetch_site = origin, site
+            assert browser.post(path, fields, csrf=csrf).status == 403, (path, origin, site)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from conpaas.frontend.assets import Assets
 from conpaas.frontend.calls import Director
 from conpaas.frontend.pages.account import AccountPage, Certificate, EndPage
 from conpaas.frontend.pages.administration import InvitationsPage, UserPage, UsersPage
-from conpaas.frontend.pages.applications import AddService, ApplicationLog, ApplicationPage
+from conpaas.frontend.pages.applications import AddService, ApplicationPage
 from conpaas.frontend.pages.credentials import KeysPage, TokensPage
 from conpaas.frontend.pages.dashboard import Dashboard, NewApplication
 from conpaas.frontend.pages.errors import Errors
 from conpaas.frontend.pages.jobs import JobList, JobPage
-from conpaas.frontend.pages.logs import NodeLog, ServiceLog
+from conpaas.frontend.pages.logs import ApplicationLog, NodeLog, ServiceLog
 from conpaas.frontend.pages.operations import (
     ApplicationOperations,
     ObjectOperations,

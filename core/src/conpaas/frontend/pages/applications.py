@@ -64,31 +64,6 @@ class ApplicationPage:
         )  # fmt: skip
 
 
-class ApplicationLog:
-    """``/applications/{aid}/log``."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-
-    def on_get(self, req: Request, resp: Response, aid: int) -> None:
-        """Show the end of the manager's log."""
-        visit = self._site.enter(req, resp)
-        api = visit.api
-        told = self._site.ask(
-            visit,
-            info=lambda: api.applications.get_info(application=aid),
-            log=lambda: api.applications.get_log(application=aid),
-        )
-        info = told["info"]
-        self._site.show(
-            req, resp, visit, "log.html",
-            title="Manager log", overview=told["overview"],
-            crumbs=(("Dashboard", "/"), (info.name, f"/applications/{aid}")),
-            log=told.get("log", ""), error=told.error("log"), logs=(), chosen="",
-            about=f"What the manager of {info.name} says.",
-        )  # fmt: skip
-
-
 class AddService:
     """``/applications/{aid}/add``: a tile for each service type."""
 

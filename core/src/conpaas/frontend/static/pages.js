@@ -10,7 +10,6 @@ let pause = FIRST, timer = 0, etag = "", asking = false;
 
 const main = () => document.getElementById("main");
 const busy = () => main()?.hasAttribute("data-busy");
-const follows = () => find("[data-follow]").some((box) => box.checked);
 const touched = new WeakSet();
 document.addEventListener("input", (event) => {
   const part = event.target.closest("[data-live]");
@@ -20,7 +19,7 @@ document.addEventListener("input", (event) => {
 function schedule() {
   clearTimeout(timer);
   if (document.hidden || !find("[data-live]").length) return;
-  if (busy() || follows()) pause = FIRST;
+  if (busy()) pause = FIRST;
   else if (pause >= LONGEST) return;  // nothing changes: look again when somebody comes back
   else pause *= 2;
   timer = setTimeout(look, pause);
@@ -52,20 +51,26 @@ function reached(there) {
   document.documentElement.classList.toggle("away", !there);
 }
 
+// What the server said a part is: our own buttons have been added to what is there.
+const said = new WeakMap();
+const remember = () => find("[data-live]").forEach((one) => { if (!said.has(one)) said.set(one, one.innerHTML); });
+const sections = (within) => find(":scope > [id], :scope > .columns > [id]", within).map((one) => one.id).join();
+
 function replace(fresh) {
   const was = main(), is = fresh.getElementById("main");
   if (!is) return;
-  was.toggleAttribute("data-busy", is.hasAttribute("data-busy"));
   const before = states();
+  was.toggleAttribute("data-busy", is.hasAttribute("data-busy"));
+  const edited = typing() || find("[data-live]").some((one) => touched.has(one));
+  if (sections(was) !== sections(is) && !edited) {
+    was.replaceChildren(...is.cloneNode(true).childNodes);
+    ready();
+  }
   for (const old of find("[data-live]")) {
     const now = fresh.getElementById(old.id);
-    if (!now) { old.replaceChildren(); continue; }
-    if (old.innerHTML === now.innerHTML || touched.has(old)) continue;
-    if (selecting(old) || (old.contains(document.activeElement) && typing())) continue;
+    if (!now || now.innerHTML === said.get(old) || touched.has(old)) continue;
+    if (old.querySelector("details[open]:not(.menu)") || selecting(old) || (old.contains(document.activeElement) && typing())) continue;
     put(old, now);
-  }
-  for (const now of find("[data-live]", is)) {
-    if (!document.getElementById(now.id)) return location.reload();
   }
   enhance(document);
   const after = states();
@@ -74,13 +79,10 @@ function replace(fresh) {
 
 function put(old, now) {
   const focused = old.contains(document.activeElement) ? path(old, document.activeElement) : null;
-  const open = find("details[open]", old).map((one) => one.id);
-  const end = old.scrollHeight - old.scrollTop - old.clientHeight < 8;
-  const top = old.scrollTop;
+  said.set(old, now.innerHTML);
   old.replaceChildren(...now.cloneNode(true).childNodes);
-  for (const id of open) if (id) document.getElementById(id)?.setAttribute("open", "");
-  if (old.hasAttribute("data-follows")) old.scrollTop = end && follows() ? old.scrollHeight : top;
   if (focused) focused.reduce((at, n) => at?.children[n], old)?.focus();
+  find("[data-filter]").forEach(narrow);
 }
 
 const typing = () => ["INPUT", "TEXTAREA", "SELECT"].includes(document.activeElement.tagName);
@@ -107,6 +109,41 @@ function again() {
 document.addEventListener("visibilitychange", again);
 addEventListener("focus", again);
 addEventListener("pageshow", again);
+
+// -- logs: what they grow by ----------------------------------------------------------------------------
+
+const LONGEST_LOG = 2000000;
+let wait = FIRST;
+
+async function follow() {
+  const log = document.querySelector("[data-after]"), box = document.querySelector("[data-follow]");
+  if (!log) return;
+  if (!document.hidden && box.checked) {
+    try {
+      const where = new URL(location.href);
+      where.hash = "";
+      where.searchParams.set("after", log.dataset.after);
+      const answer = await fetch(where, { headers: { "X-Live": "1" }, cache: "no-store" });
+      if (answer.status === 401) return location.reload();
+      reached(answer.status < 500);
+      if (answer.ok) grow(log, await answer.json());
+    } catch {
+      reached(false);
+    }
+  }
+  setTimeout(follow, wait);
+}
+
+function grow(log, piece) {
+  wait = piece.text ? FIRST : Math.min(wait * 1.5, 5000);
+  log.dataset.after = piece.after;
+  if (!piece.text) return;
+  const end = log.scrollHeight - log.scrollTop - log.clientHeight < 8;
+  log.append(piece.text);
+  document.getElementById("log-empty").hidden = true;
+  if (log.textContent.length > LONGEST_LOG) log.textContent = log.textContent.slice(-LONGEST_LOG / 2);
+  if (end) log.scrollTop = log.scrollHeight;
+}
 
 // -- buttons that only work here ----------------------------------------------------------------------
 
@@ -209,7 +246,7 @@ document.addEventListener("submit", (event) => {
 // -- keyboard -------------------------------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") find("details.menu[open]").forEach((one) => { one.open = false; });
+  if (event.key === "Escape") find("details.menu[open], details.rename[open]").forEach((one) => { one.open = false; });
   if (event.ctrlKey || event.metaKey || event.altKey || typing()) return;
   if (event.key === "/") {
     const filter = document.querySelector("[data-filter], input[type=search], main input:not([type=hidden])");
@@ -218,14 +255,21 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "g") location.assign("/");
 });
 
+// What opens for typing is ready to be typed into.
+document.addEventListener("toggle", (event) => {
+  if (event.target.matches?.(".rename[open]")) event.target.querySelector("input[name=new_name]").select();
+}, true);
+
 // -- the page as it came --------------------------------------------------------------------------------
 
 function ready() {
+  remember();
   enhance(document);
   find("[data-focus]")[0]?.focus();
-  for (const log of find("[data-follows]")) log.scrollTop = log.scrollHeight;
+  for (const log of find("[data-after]")) log.scrollTop = log.scrollHeight;
   for (const form of find("[data-scale]")) summarise(form);
   for (const filter of find("[data-filter]")) if (filter.value) narrow(filter);
 }
 ready();
 schedule();
+setTimeout(follow, FIRST);
