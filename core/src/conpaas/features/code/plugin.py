@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conpaas import hookimpl
 
 if TYPE_CHECKING:
-    from conpaas.frontend.service_view import ServiceView
     from conpaas.service import Panel
 
 
 @hookimpl
-def conpaas_panels(service: ServiceView) -> list[Panel]:
+def conpaas_panels(service: Any) -> list[Panel]:
     """Show the versions of the code."""
     from conpaas.features.code.frontend import panels
 

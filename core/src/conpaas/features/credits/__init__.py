@@ -6,7 +6,7 @@ users call; ``director`` keeps the ledger, charges, and stops what cannot be pai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from conpaas import hookimpl
 from conpaas.features.credits.director import (
@@ -20,9 +20,6 @@ from conpaas.features.credits.director import (
     conpaas_user_created,
 )
 
-if TYPE_CHECKING:
-    from conpaas.frontend.page import Page
-
 
 @hookimpl
 def conpaas_api() -> list[type]:
@@ -34,7 +31,7 @@ def conpaas_api() -> list[type]:
 
 
 @hookimpl
-def conpaas_pages() -> list[Page]:
+def conpaas_pages() -> list[Any]:
     """Add the page that shows what was used."""
     from conpaas.features.credits.frontend import page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Any
@@ -47,11 +48,8 @@ def series(uses: Sequence[CreditUse], days: Sequence[str]) -> list[tuple[str, li
 
 def chart(found: Sequence[tuple[str, list[int]]], days: Sequence[str]) -> Markup:
     """Return the bars as SVG, to stand in a page: its colours come from the style sheet."""
-    # Late: whoever asks for no chart does not wait for pygal.
-    import pygal
-
     highest = max((sum(values) for values in zip(*(v for _, v in found), strict=True)), default=0)
-    bars = pygal.StackedBar(
+    bars = _stacked_bars()(
         css=[], js=[], width=WIDTH, height=HEIGHT, show_legend=False, no_prefix=True, margin=0,
         margin_top=12, margin_bottom=10, margin_left=64, spacing=2, range=(0, max(highest, 4)),
         x_labels_major_every=7, show_minor_x_labels=False,
@@ -70,6 +68,15 @@ def chart(found: Sequence[tuple[str, list[int]]], days: Sequence[str]) -> Markup
     bars.add_xml_filter(lambda root: _clean(root, told))
     # pygal escapes what it writes.
     return Markup(bars.render(is_unicode=True, disable_xml_declaration=True))  # noqa: S704
+
+
+def _stacked_bars() -> Any:
+    # Late: whoever asks for no chart does not wait for pygal.
+    import pygal
+
+    # It adds a finder of modules for maps, of a kind that Python warns of at every later import.
+    sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != "pygal"]
+    return pygal.StackedBar
 
 
 def _steps(highest: int) -> list[int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conpaas import hookimpl
 
 if TYPE_CHECKING:
-    from conpaas.frontend.service_view import ServiceView
     from conpaas.manager.place import ApplicationPlace
     from conpaas.service import Image, Panel
 
@@ -24,7 +23,7 @@ def conpaas_manager_started(manager: ApplicationPlace) -> None:
 
 
 @hookimpl
-def conpaas_panels(service: ServiceView) -> list[Panel]:
+def conpaas_panels(service: Any) -> list[Panel]:
     """Show how to push code, and whose keys may."""
     from conpaas.features.git.frontend import panels
 

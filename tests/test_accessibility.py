@@ -1,0 +1,164 @@
+"""Every page in a real browser: axe-core finds nothing, in both themes, and nothing is too wide.
+
+axe-core checks what can be checked by a program of WCAG 2.2 at level AA, and its own advice.
+"""
+
+import importlib.util
+import io
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from browsing import session_of
+from looking import server_of
+from playwright.sync_api import sync_playwright
+
+from conpaas.api import Users
+from conpaas.director.models import User
+from conpaas.features.credits.director.tables import CreditEntry
+from conpaas.rpc import Upload
+from conpaas.testing.cluster import Cluster
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ADDRESS = "https://127.0.0.1:{port}"
+#: Without a session.
+DOORS = ["/login", "/register", "/nowhere"]
+PAGES = [
+    "/", "/applications/new", "/applications/1", "/applications/1/add", "/applications/1/log",
+    "/applications/1/operations/rename", "/applications/1/operations/delete",
+    "/applications/1/jobs/1", "/applications/1/services/1", "/applications/1/services/1/log",
+    "/applications/1/services/1/scale?count.node=3", "/applications/1/services/2",
+    "/applications/1/services/2/operations/upload_code",
+    "/applications/1/services/2/operations/list_codes",
+    "/applications/1/services/2/operations/delete_volume?vol_name=data",
+    "/applications/1/services/2/operations/create_volume", "/applications/99", "/jobs", "/jobs/1",
+    "/clouds", "/machines", "/about", "/help", "/account", "/account/tokens", "/account/keys",
+    "/account/record", "/users", "/users/2", "/invitations", "/audit", "/plugins/credits/use",
+    "/objects/user", "/objects/user/operations/create", "/nowhere",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster with something of everything; its user is an administrator."""
+    with Cluster(credit=500) as made:
+        User.update(admin=True).execute()
+        users = made.api(Users)
+        users.create(username="ann", password="a long password", fname="Ann", credit=40)
+        users.create_invitation(email="new@example.org")
+        aid = made.application("Shop of Ann")
+        made.run(made.service("helloworld", aid).start())
+        generic = made.service("generic", aid)
+        made.run(generic.start())
+        node = generic.list_nodes()[0].agent_id
+        made.run(generic.create_volume(vol_name="data", vol_size=64, agent_id=node))
+        version = generic.upload_code(filename=Upload(_archive(), "app.tar.gz"))
+        made.run(generic.enable_code(code_version=version.codeVersionId))
+        generic.set_script(filename=Upload(io.BytesIO(b"true\n"), "startup.sh"))
+        generic.run()
+        for hour in range(30):
+            CreditEntry.create(
+                user=1, time=time.time() - 7200 * hour, amount=-1, kind="charge", machine=900,
+                hour=hour, application=1 + hour % 3, application_name=f"app {hour % 3}",
+            )  # fmt: skip
+        yield made
+
+
+@pytest.fixture(scope="module")
+def base(cluster, tmp_path_factory):
+    """The address of its pages."""
+    server = server_of(cluster, tmp_path_factory.mktemp("server"))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield ADDRESS.format(port=server.server_port)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The text of axe-core."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    assert found and found.origin
+    return (Path(found.origin).parent / "axe.min.js").read_text()
+
+
+@pytest.fixture
+def page(chromium, base, cluster):
+    """A tab of somebody who is logged in."""
+    # Without our policy, which keeps everything out of a page that is not ours: axe as well.
+    context = chromium.new_context(
+        base_url=base, ignore_https_errors=True, bypass_csp=True, reduced_motion="reduce"
+    )
+    cookie = {"name": "__Host-conpaas", "value": session_of(cluster), "secure": True, "url": base}
+    context.add_cookies([cookie])
+    yield context.new_page()
+    context.close()
+
+
+def violations(page, rules=None):
+    """Return what axe-core complains of: the rule, and where."""
+    options = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    found = page.evaluate("options => axe.run(document, options)", options)
+    return [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found["violations"]]
+
+
+def inspect(page, axe, path):
+    """Look at a page in both themes and at both widths."""
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.emulate_media(color_scheme="light")
+    page.goto(path)
+    for closed in page.query_selector_all("details:not(.menu)"):
+        closed.evaluate("one => { one.open = true; }")
+    page.evaluate(axe)
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert violations(page, ["color-contrast"]) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert violations(page, ["target-size", "color-contrast"]) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.title().endswith(" · ConPaaS")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_on_a_page(page, axe, path):
+    inspect(page, axe, path)
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_axe_finds_nothing_at_the_doors(page, axe, path):
+    page.context.clear_cookies()
+    inspect(page, axe, path)
+
+
+def test_axe_finds_nothing_on_a_form_that_was_wrong(page, axe):
+    page.goto("/account")
+    for name, text in (("current_password", "x"), ("new_password", "y"), ("password-again", "z")):
+        page.fill(f"#field-password-{name}", text)
+    page.click("main form:has(#field-password-new_password) button")
+    assert page.locator("[role=alert]").count() == 1
+    page.evaluate(axe)
+    assert violations(page) == []
+
+
+def _archive():
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as into:
+        info = tarfile.TarInfo("run.sh")
+        text = b"sleep 300 & wait"
+        info.size = len(text)
+        into.addfile(info, io.BytesIO(text))
+    made.seek(0)
+    return made
