@@ -27,6 +27,7 @@ from conpaas.cli.index import Index
 from conpaas.cli.parser import parse, take_globals
 from conpaas.director.config import DirectorConfig
 from conpaas.director.main import _parser as director_parser
+from conpaas.frontend.main import _parser as frontend_parser
 from conpaas.nutshell.main import _parser as nutshell_parser
 
 ROOT = Path(__file__).parents[1]
@@ -171,10 +172,14 @@ def _command_lines(page: Path) -> Iterator[str]:
 
 def _check_command(words: list[str], line: str, *, whole: bool) -> None:
     program, *rest = words
-    if program in ("cps-director", "cps-nutshell"):
-        parser = director_parser() if program == "cps-director" else nutshell_parser()
+    parsers = {
+        "cps-director": director_parser,
+        "cps-frontend": frontend_parser,
+        "cps-nutshell": nutshell_parser,
+    }
+    if program in parsers:
         if rest:
-            parser.parse_args(rest)  # ends the test when it does not fit
+            parsers[program]().parse_args(rest)  # ends the test when it does not fit
         return
     assert rest or program == "cps-tools" or not whole, line
     rest = take_globals(rest, {})

@@ -48,8 +48,10 @@ def extra(directory):
     @hookimpl
     def conpaas_pages():
         return [
-            Page("more", "More", "page.html", lambda api: {"clouds": len(api.clouds.list())}),
-            Page("secret", "Secret", "page.html", lambda api: {"clouds": 0}, admin=True),
+            Page(
+                "more", "More", "page.html", lambda api, query: {"clouds": len(api.clouds.list())}
+            ),
+            Page("secret", "Secret", "page.html", lambda api, query: {"clouds": 0}, admin=True),
         ]
 
     module.conpaas_panels, module.conpaas_pages = conpaas_panels, conpaas_pages

@@ -79,7 +79,7 @@ class ApplicationManager:
         self.desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
         self.handover = Handover(self.book, self.desk)
         self.runner = JobRunner(records, changed=self.handover.try_now)
-        self.blobs = DirectorBlobs(directory / "blobs", self.desk)
+        self.blobs = DirectorBlobs(directory / "blobs", self.desk, Store(records, "blobs"))
         self._logs = directory / "logs"
         self._log_file = log_file
         self.services: dict[int, ServiceHost] = {}
@@ -157,6 +157,7 @@ class ApplicationManager:
             yield from scaled(self._stop_service(self.services[number]), 0, 90)
             host = self.services.pop(number)
             host.close()
+            self.blobs.forget(host.name)
             self.book.forget_service(number)
             host.log_path.unlink(missing_ok=True)
         self.handover.try_now()
@@ -267,7 +268,9 @@ class ApplicationManager:
         """Have the services that the director has: it is asked while managers are away."""
         wanted = {service.sid: service.type for service in self.desk.list_services()}
         for number in sorted(self.services.keys() - wanted.keys()):
-            self.services.pop(number).close()
+            gone = self.services.pop(number)
+            gone.close()
+            self.blobs.forget(gone.name)
             self.book.forget_service(number)
         for number in sorted(wanted.keys() - self.services.keys() - self._left_out.keys()):
             self.book.add_service(number, wanted[number])

@@ -14,6 +14,7 @@ from conpaas import jobs
 from conpaas.api import Change, ManagerDesk
 from conpaas.errors import ConPaaSError, WrongStateError
 from conpaas.manager.base import ServiceManager
+from conpaas.manager.blobs import DirectorBlobs
 from conpaas.manager.book import Book
 from conpaas.manager.config import ManagerConfig
 from conpaas.manager.machines import ServiceMachines
@@ -56,7 +57,7 @@ class ServiceHost:
         book: Book,
         desk: ManagerDesk,
         ways: Ways,
-        blobs: Blobs,
+        blobs: DirectorBlobs,
         runner: jobs.JobRunner,
         plugins: Plugins,
         logs: Path,
@@ -74,7 +75,7 @@ class ServiceHost:
         self.volume_limit = config.limits.volume
         self.startup_limit = config.limits.startup_script
         self.startup_time = config.limits.startup_time
-        self.blobs: Blobs = blobs
+        self.blobs: Blobs = blobs.of(self.name)
         self.store: MutableMapping[str, Any] = Store(book.records, self.name)
         self.log_path = logs / f"service-{number}.log"
         self.log = _logger(config.manager.application, number, self.log_path)

@@ -117,6 +117,8 @@ class Nutshell:
                     "run_dir": str(self._places.home / "run"),
                     "default_cloud": "local",
                 },
+                # Nobody reaches it but from this machine.
+                "accounts": {"registration": "open"},
                 "clouds.local": {"driver": "local", **self._cloud_section(image)},
             }
         )

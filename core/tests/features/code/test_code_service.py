@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from conpaas import features, hookimpl
+from conpaas.api import Services
 from conpaas.director.config import LimitsSection
 from conpaas.errors import (
     AgentError,
@@ -126,6 +127,34 @@ def page() -> Iterator[Page]:
     limits = LimitsSection(nodes_per_service=20, upload=200 << 20, unpacked=150 << 20, members=50)
     with Cluster(Plugins(page=PagePlugin(), **features.modules()), limits) as cluster:
         yield Page(cluster)
+
+
+# -- what two services share ----------------------------------------------------------------------
+
+
+def test_what_two_services_have_in_common_stays_while_one_of_them_needs_it(page: Page) -> None:
+    other: Any = page.cluster.service("page", page.aid)
+    code = archive(index="the same")
+    mine = page.upload(code).codeVersionId
+    theirs = other.upload_code(filename=Upload(io.BytesIO(code), "code.tar", len(code)))
+    before = page.blobs()
+    page.user.delete_code(code_version=mine)
+    assert page.blobs() == before
+    got = other.download_code(version=theirs.codeVersionId)
+    assert b"".join(got.pieces) == code
+    other.delete_code(code_version=theirs.codeVersionId)
+    assert page.blobs() == before - 1
+
+
+def test_a_service_that_is_removed_leaves_no_files_behind(page: Page) -> None:
+    page.upload(archive(index="one"))
+    page.upload(archive(index="two"))
+    kept = page.cluster.director.files(page.aid)
+    assert page.blobs() == 2
+    services = page.cluster.api(Services)
+    page.cluster.run(services.remove(application=page.aid, service=1))
+    assert page.blobs() == 0
+    assert not [path for path in (kept._directory / "blobs").rglob("*") if path.is_file()]
 
 
 # -- uploading ------------------------------------------------------------------------------------
