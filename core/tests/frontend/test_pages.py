@@ -110,6 +110,15 @@ def test_a_message_that_somebody_made_up_is_not_shown(browser):
     assert browser.get("/").status == 200
 
 
+def test_a_long_message_fits_into_a_cookie(browser, aid, monkeypatch):
+    monkeypatch.setattr(
+        "conpaas.frontend.results.sentence", lambda *arguments: "\u00fc\U0001f600" * 2000
+    )
+    browser.post(f"/applications/{aid}/operations/rename", {"new_name": "mall"})
+    assert len(browser.cookies["__Host-conpaas-flash"]) < 3800
+    assert "\U0001f600" in browser.get("/").text
+
+
 def test_renaming_is_shown_at_once(browser, aid):
     page = browser.get(f"/applications/{aid}/operations/rename?new_name=shop")
     assert page.field("new_name")["value"] == "shop"

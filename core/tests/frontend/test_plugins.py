@@ -3,6 +3,8 @@
 import types
 
 import pytest
+from browsing import Browser
+from looking import frontend_of
 
 from conpaas import hookimpl
 from conpaas.errors import AgentError
@@ -42,7 +44,9 @@ def extra(directory):
             raise AgentError("the node does not tell")
         if module.mode == "broken":
             raise RuntimeError("a bug")
-        values = {"said": "<b>ahoy</b>"}
+        if module.mode == "lost":
+            return [Panel("Word", "extra/nothing.html")]
+        values = {} if module.mode == "forgot" else {"said": "<b>ahoy</b>"}
         return [Panel("Word", "extra/word.html", values, operations=("set_word",), live=True)]
 
     @hookimpl
@@ -77,13 +81,29 @@ def test_a_form_in_a_panel_works_and_leads_back_to_where_it_says(browser, servic
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"), [("refused", "the node does not tell"), ("broken", "has failed")]
+    ("mode", "told"),
+    [
+        ("refused", "the node does not tell"),
+        ("broken", "has failed"),
+        ("lost", "has failed"),
+        ("forgot", "has failed"),
+    ],
 )
 def test_a_panel_that_fails_does_not_take_the_page_along(browser, cluster, service, mode, told):
     cluster.plugins.modules["extra"].mode = mode
     page = browser.get(service)
     assert page.status == 200
     assert told in page.text and "a bug" not in page.text
+
+
+def test_pages_that_cannot_be_told_keep_no_others_from_being_served(cluster):
+    def fails():
+        raise RuntimeError("a bug")
+
+    module = types.ModuleType("bad")
+    module.conpaas_pages = hookimpl(fails, specname="conpaas_pages")
+    cluster.plugins = Plugins(bad=module)
+    assert Browser(frontend_of(cluster)).get("/login").status == 200
 
 
 def test_a_page_of_a_plugin_is_linked_and_shown(browser):

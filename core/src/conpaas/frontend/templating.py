@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,8 +14,10 @@ from markupsafe import Markup
 from conpaas.frontend import looks
 from conpaas.frontend.assets import Assets
 from conpaas.plugins import Plugins
+from conpaas.service import Panel
 
 OWN = Path(__file__).parent / "templates"
+logger = logging.getLogger(__name__)
 
 
 def directories(plugins: Plugins, kind: str) -> dict[str, Path]:
@@ -66,15 +69,21 @@ def environment(
         "credit_page": "",
     }
     made.globals["panel"] = lambda panel, service, csrf, here: _panel(
-        made.get_template(panel.template),
-        {"service": service, "csrf": csrf, "here": here, **panel.values},
+        made, panel, {"service": service, "csrf": csrf, "here": here, **panel.values}
     )
     return made
 
 
-def _panel(template: jinja2.Template, values: dict[str, Any]) -> Markup:
-    # A template's output is escaped already.
-    return Markup(template.render(values))  # noqa: S704
+def _panel(made: jinja2.Environment, panel: Panel, values: dict[str, Any]) -> Markup:
+    try:
+        text = made.get_template(panel.template).render(values)
+    except Exception:
+        # A plugin's mistake must not take the page of a service along.
+        logger.exception("the template %s of a panel failed", panel.template)
+        text = made.get_template("parts/panel_error.html").render(
+            message="this part of the page has failed; the log tells why"
+        )
+    return Markup(text)  # noqa: S704 - a template's output is escaped already
 
 
 def _icon(assets: Assets, name: str) -> str:

@@ -26,7 +26,7 @@ FORM_COOKIE = "__Host-conpaas-form"
 FLASH_COOKIE = "__Host-conpaas-flash"
 CSRF_FIELD = "csrf"
 LIVE_HEADER = "X-Live"  #: our script asks for the page again: nobody has gone anywhere
-_LONGEST_FLASH = 1500  #: characters; a cookie holds 4096 bytes
+_LONGEST_FLASH = 1500  #: bytes; a cookie holds 4096, of which a third is for its encoding
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class Visit:
 
     def tell_next(self, text: str, kind: str = "done") -> None:
         """Have the next page tell something."""
-        content = json.dumps([kind, text[:_LONGEST_FLASH]]).encode()
+        # What is cut off in the middle of a character loses that character.
+        cut = text.encode(errors="replace")[:_LONGEST_FLASH].decode(errors="ignore")
+        content = json.dumps([kind, cut], ensure_ascii=False).encode()
         encoded = base64.urlsafe_b64encode(content).decode()
         self._set(FLASH_COOKIE, f"{encoded}.{_mac(self.form_secret, encoded)}", max_age=60)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 from typing import Any
 
 from conpaas.errors import NotFoundError
 from conpaas.frontend.looks import in_words
+from conpaas.frontend.page import Page
 from conpaas.frontend.pages.operations import ObjectOperations
 from conpaas.frontend.site import Site
 from conpaas.web import Request, Response
 
+logger = logging.getLogger(__name__)
 HOME = (("Dashboard", "/"),)
 
 
@@ -117,11 +120,15 @@ class PluginPages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._pages = {
-            (told.plugin_name, page.path.strip("/")): page
-            for told in site.plugins.hook.conpaas_pages.get_hookimpls()
-            for page in told.function() or []
-        }
+        self._pages: dict[tuple[str, str], Page] = {}
+        for told in site.plugins.hook.conpaas_pages.get_hookimpls():
+            try:
+                found = {(told.plugin_name, one.path.strip("/")): one for one in told.function()}
+            except Exception:
+                # A plugin that fails must not keep all others from being served.
+                logger.exception("plugin %s failed at conpaas_pages", told.plugin_name)
+                continue
+            self._pages |= found
 
     def on_get(self, req: Request, resp: Response, plugin: str, path: str) -> None:
         """Show one."""
