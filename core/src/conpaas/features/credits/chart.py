@@ -51,7 +51,7 @@ def chart(found: Sequence[tuple[str, list[int]]], days: Sequence[str]) -> Markup
     highest = max((sum(values) for values in zip(*(v for _, v in found), strict=True)), default=0)
     bars = _stacked_bars()(
         css=[], js=[], width=WIDTH, height=HEIGHT, show_legend=False, no_prefix=True, margin=0,
-        margin_top=12, margin_bottom=10, margin_left=64, spacing=2, range=(0, max(highest, 4)),
+        margin_top=12, margin_bottom=20, margin_left=64, spacing=2, range=(0, max(highest, 4)),
         x_labels_major_every=7, show_minor_x_labels=False,
         truncate_label=-1, x_value_formatter=str, value_formatter=lambda value: f"{value:.0f}",
         y_labels=_steps(max(highest, 4)),
