@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from browsing import session_of
+from chromium import chromium, visit
 from looking import server_of
-from playwright.sync_api import Error, sync_playwright
 
 from conpaas.api import Users
 from conpaas.director.models import User
@@ -21,7 +21,6 @@ from conpaas.features.credits.director.tables import CreditEntry
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ADDRESS = "https://127.0.0.1:{port}"
 #: Without a session.
 DOORS = ["/login", "/register", "/nowhere"]
@@ -79,12 +78,10 @@ def base(cluster, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def browser():
     """Debian's chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
+    with chromium() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +93,10 @@ def axe():
 
 
 @pytest.fixture
-def page(chromium, base, cluster):
+def page(browser, base, cluster):
     """A tab of somebody who is logged in."""
     # Without our policy, which keeps everything out of a page that is not ours: axe as well.
-    context = chromium.new_context(
+    context = browser.new_context(
         base_url=base, ignore_https_errors=True, bypass_csp=True, reduced_motion="reduce"
     )
     cookie = {"name": "__Host-conpaas", "value": session_of(cluster), "secure": True, "url": base}
@@ -113,21 +110,6 @@ def violations(page, rules=None):
     options = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
     found = page.evaluate("options => axe.run(document, options)", options)
     return [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found["violations"]]
-
-
-def visit(page, path):
-    """Go to a page, again when tests with machines have changed this machine's networks."""
-    for _ in range(10):
-        try:
-            page.goto(path)
-        except Error as error:
-            # The page that tells of it may itself come in between.
-            if not any(text in error.message for text in ("NETWORK_CHANGED", "chrome-error")):
-                raise
-            page.wait_for_timeout(200)
-        else:
-            return
-    raise TimeoutError(f"the networks change so often that {path} cannot be opened")
 
 
 def inspect(page, axe, path):

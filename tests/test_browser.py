@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from chromium import chromium, visit
 from e2e import Nutshell, wait_for
 from person import Person
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 USERNAME, PASSWORD, NEW_PASSWORD = "berta", "correct horse", "battery staple"
 #: For what machines do; everything else is there at once.
@@ -28,11 +29,7 @@ SCRIPTS = {
 @pytest.fixture(scope="module")
 def page(nutshell: Nutshell) -> Iterator[Page]:
     """A browser's page, on which nothing may go wrong in silence."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with chromium() as browser:
         context = browser.new_context(
             base_url=f"https://{nutshell.address}", ignore_https_errors=True
         )
@@ -46,7 +43,6 @@ def page(nutshell: Nutshell) -> Iterator[Page]:
             lambda said: wrong.append(said.text) if "Content Security" in said.text else None,
         )
         yield made
-        browser.close()
         assert wrong == []
 
 
@@ -83,7 +79,7 @@ def press(page: Page, name: str) -> None:
 
 def to_service(page: Page, seen: dict[str, Any]) -> None:
     """Go to the page of the service."""
-    page.goto(seen["service"])
+    visit(page, seen["service"])
 
 
 def archive(**more: str) -> bytes:
@@ -104,7 +100,7 @@ def led(page: Page, row: int, script: str) -> str:
 
 
 def test_somebody_registers_and_is_told_what_is_wrong_first(page: Page) -> None:
-    page.goto("/")
+    visit(page, "/")
     page.get_by_role("link", name="Register").click()
     page.get_by_label("Username").fill(USERNAME)
     page.get_by_label("E-mail").or_(page.get_by_label("Email")).fill("berta@example.org")
@@ -123,20 +119,20 @@ def test_somebody_registers_and_is_told_what_is_wrong_first(page: Page) -> None:
 
 
 def test_an_application_is_created_and_started(page: Page, seen: dict[str, Any]) -> None:
-    page.goto("/")
+    visit(page, "/")
     page.get_by_label("Name").fill("Shop of Berta")
     press(page, "Create application")
     page.wait_for_url(re.compile(r"/applications/\d+$"))
     seen["application"] = page.url
     press(page, "Start")
     job_done(page)
-    page.goto(seen["application"])
+    visit(page, seen["application"])
     expect(page.locator("main .head .state").first).to_have_text("RUNNING")
     assert credit(page) == 49
 
 
 def test_a_service_is_added_by_its_tile_and_started(page: Page, seen: dict[str, Any]) -> None:
-    page.goto(seen["application"])
+    visit(page, seen["application"])
     press(page, "Add a service")
     page.locator("main form", has_text="Generic").get_by_role("button").click()
     page.wait_for_url(re.compile(r"/services/\d+$"))
@@ -168,7 +164,7 @@ def test_an_archive_is_uploaded_and_set_active(page: Page, seen: dict[str, Any])
 def test_a_version_is_pushed_with_a_key_that_was_added_in_the_account(
     page: Page, seen: dict[str, Any], berta: Person
 ) -> None:
-    page.goto("/account/keys")
+    visit(page, "/account/keys")
     page.locator("main form textarea").fill(berta.key.with_suffix(".pub").read_text())
     press(page, "Add key")
     shown = berta.ok(f"ssh-keygen -l -f {berta.key}.pub", berta.directory).split()[1]
@@ -261,13 +257,13 @@ def test_the_password_is_changed_and_other_sessions_end(page: Page, nutshell: Nu
         base_url=f"https://{nutshell.address}", ignore_https_errors=True
     )
     elsewhere = other.new_page()
-    elsewhere.goto("/login")
+    visit(elsewhere, "/login")
     elsewhere.get_by_label("Username").fill(USERNAME)
     elsewhere.get_by_label("Password").fill(PASSWORD)
     elsewhere.get_by_role("button", name="Log in").click()
     expect(elsewhere.get_by_role("heading", level=1)).to_contain_text("Applications")
 
-    page.goto("/account")
+    visit(page, "/account")
     section = page.locator("section", has=page.get_by_role("heading", name="Password"))
     section.get_by_label("Current password").fill(PASSWORD)
     section.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
@@ -275,13 +271,13 @@ def test_the_password_is_changed_and_other_sessions_end(page: Page, nutshell: Nu
     section.get_by_role("button", name="Change password").click()
     expect(page.locator("main")).to_contain_text("Password changed")
 
-    elsewhere.goto("/")
+    visit(elsewhere, "/")
     expect(elsewhere.get_by_role("heading", level=1)).to_have_text("Log in")
     other.close()
 
 
 def test_everything_is_deleted(page: Page, seen: dict[str, Any], nutshell: Nutshell) -> None:
-    page.goto(seen["application"])
+    visit(page, seen["application"])
     press(page, "Delete…")
     page.locator("main form").get_by_role("textbox").fill("another name")
     page.locator("main form button.danger").click()
@@ -289,13 +285,13 @@ def test_everything_is_deleted(page: Page, seen: dict[str, Any], nutshell: Nutsh
     page.locator("main form").get_by_role("textbox").fill("Shop of Berta")
     page.locator("main form button.danger").click()
     job_done(page)
-    page.goto("/")
+    visit(page, "/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("first application")
     aid = seen["application"].rpartition("/")[2]
     assert [name for name in nutshell.machines() if f"-a{aid}-" in name] == []
     assert [v.name for v in nutshell.cloud.list_volumes() if "store" in v.name] == []
 
-    page.goto("/account")
+    visit(page, "/account")
     page.get_by_text("Delete my account…").click()
     page.locator("#delete-account form").get_by_role("textbox").fill(USERNAME)
     page.locator("#delete-account button.danger").click()
@@ -303,5 +299,5 @@ def test_everything_is_deleted(page: Page, seen: dict[str, Any], nutshell: Nutsh
         "the end of the account",
         lambda: USERNAME not in [row["username"] for row in nutshell.cps.rows("cps-user list")],
     )
-    page.goto("/")
+    visit(page, "/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")
