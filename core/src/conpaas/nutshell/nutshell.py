@@ -19,7 +19,7 @@ from conpaas.config import render
 from conpaas.director import make, registration, serve, users
 from conpaas.director.config import DirectorConfig
 from conpaas.director.database import open_database
-from conpaas.director.models import User
+from conpaas.director.models import Token, User
 from conpaas.errors import InvalidError, UnreachableError
 from conpaas.images.build import DIRECTORY as IMAGES
 from conpaas.images.build import build_local_image
@@ -31,6 +31,7 @@ from conpaas.transport import Peers, TlsFiles
 
 PORT = 5555
 USERNAME = "test"
+TOKEN = "nutshell"  # noqa: S105 - its name
 ANSWER_TIMEOUT = 60.0  #: seconds
 Say = Callable[[str], None]
 
@@ -179,7 +180,10 @@ class Nutshell:
 
     def _token(self, config: DirectorConfig) -> str:
         with open_database(config.director.database_url, config.data).connection_context():
-            return users.new_token(User.get(User.username == USERNAME).id, "nutshell")
+            user = User.get(User.username == USERNAME).id
+            # The one before is nobody's from now on: only its hash is known.
+            Token.delete().where(Token.user == user, Token.name == TOKEN).execute()
+            return users.new_token(user, TOKEN)
 
     def _tell(self, config: DirectorConfig, password: str | None) -> None:
         self._say("")
