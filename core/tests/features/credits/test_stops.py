@@ -330,9 +330,9 @@ def test_a_service_that_costs_more_than_is_left_is_refused(cluster, top_up, ledg
     [
         (11, 4, []),
         (3, 4, ["You have 3 credits left: for 4 machines that is less than an hour more. "
-                "Or ask an administrator for more."]),
+                "For longer, ask an administrator for more."]),
         (9, 4, ["You have 9 credits left: for 4 machines that is about 2 hours more. "
-                "Or ask an administrator for more."]),
+                "For longer, ask an administrator for more."]),
         (1, 0, ["You have 1 credit left."]),
         (0, 0, ["You have no credit left: nothing can be started. To go on, ask an administrator "
                 "for more."]),

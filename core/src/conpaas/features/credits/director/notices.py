@@ -62,7 +62,7 @@ def _little(left: int, machines: int) -> str:
         # Each machine has paid for the hour that it is in.
         hours = left // machines
         lasts = "less than an hour more" if hours == 0 else f"about {in_words(hours, 'hour')} more"
-        return f"{told}: for {in_words(machines, 'machine')} that is {lasts}. Or {ASK}."
+        return f"{told}: for {in_words(machines, 'machine')} that is {lasts}. For longer, {ASK}."
     if machines:
         return (
             f"You have no credit left: {in_words(machines, 'machine')} will be stopped at the end "
