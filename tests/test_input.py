@@ -167,7 +167,6 @@ def test_a_bad_body_is_refused_with_a_sentence(
         ("POST", "/applications/%2e%2e/services/1/list_nodes"),
         ("GET", "/jobs/99999999999999999999"),
         ("GET", "/jobs/-1"),
-        ("GET", "/../../etc/passwd"),
     ],
 )
 def test_a_bad_request_is_refused_with_a_sentence(
@@ -176,6 +175,12 @@ def test_a_bad_request_is_refused_with_a_sentence(
     answer = nutshell.call(method, path, {} if method != "GET" else None)
     assert 400 <= answer.status < 500, answer.body
     assert answer.told
+
+
+def test_a_path_that_leads_out_of_the_api_is_answered_with_a_page(nutshell: Nutshell) -> None:
+    answer = nutshell.call("GET", "/../../etc/passwd")
+    assert answer.status == 404
+    assert b"<h1>" in answer.body and b"root:" not in answer.body
 
 
 def raw(nutshell: Nutshell, request: bytes) -> bytes:

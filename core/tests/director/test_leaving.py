@@ -137,8 +137,8 @@ def _run_so_far(cluster, number, steps):
     Job.update(heartbeat=0).where(Job.id == number).execute()
     note, left = jobs._note, [steps]
 
-    def cut(job, percent, message):
-        note(job, percent, message)
+    def cut(job, step):
+        note(job, step)
         left[0] -= 1
         if left[0] < 0 and job.id == number:
             raise SystemExit
