@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from e2e import CommandLine, Nutshell, application, kill, wait_for
+from e2e import CommandLine, Nutshell, Ran, application, kill, wait_for
 
 PASSING = ("PROLOGUE", "ADAPTING", "EPILOGUE")
 
@@ -23,15 +24,31 @@ def hello(cps: CommandLine, running: int) -> int:
 
 
 def nodes(cps: CommandLine, aid: int, sid: int) -> list[dict[str, Any]]:
-    return list(cps.rows(f"cps-service list_nodes {aid} {sid}"))
+    return list(asked(cps, f"cps-service list_nodes {aid} {sid}"))
 
 
 def ids(cps: CommandLine, aid: int, sid: int) -> set[str]:
     return {node["agent_id"] for node in nodes(cps, aid, sid)}
 
 
+def asked(cps: CommandLine, line: str) -> Any:
+    """Return a command's result; while a server comes back it is asked again.
+
+    What a server that was killed leaves behind may answer for a moment before there is none.
+    """
+
+    def ask() -> Ran | None:
+        ran = cps(f"{line} -f json")
+        assert ran.code == 0 or "starting or has failed" in ran.err or "reach" in ran.err, ran
+        return ran if ran.code == 0 else None
+
+    ran = wait_for(line, ask)
+    assert ran is not None
+    return json.loads(ran.out)
+
+
 def state(cps: CommandLine, aid: int, sid: int) -> str:
-    return str(cps.rows(f"cps-service get_state {aid} {sid}")["status"])
+    return str(asked(cps, f"cps-service get_state {aid} {sid}")["status"])
 
 
 def answers(cps: CommandLine, line: str) -> bool:
@@ -42,9 +59,7 @@ def settle(cps: CommandLine, aid: int, sid: int) -> str:
     """Wait until no job of the service runs, and return its state."""
 
     def look() -> str | None:
-        if not answers(cps, f"cps-job list -a {aid}"):
-            return None
-        jobs = cps.rows(f"cps-job list -a {aid}")
+        jobs = asked(cps, f"cps-job list -a {aid}")
         if any(job["state"] in ("queued", "running") for job in jobs):
             return None
         now = state(cps, aid, sid)
