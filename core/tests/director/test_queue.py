@@ -8,7 +8,7 @@ import pytest
 
 from conpaas.api import Applications
 from conpaas.director.database import migrate, open_database
-from conpaas.director.queue import HueyQueue
+from conpaas.director.queue import HueyQueue, ThreadQueue
 
 
 @pytest.fixture
@@ -114,3 +114,21 @@ def test_managers_jobs_have_workers_of_their_own(queue):
     assert done == [2]
     queue.lanes[0].execute(queue.lanes[0].dequeue())
     assert done == [2, 1]
+
+
+def test_whoever_waits_for_threads_waits_for_those_that_begin_meanwhile_too():
+    queue, done, begun = ThreadQueue(), [], threading.Event()
+
+    def run(number):
+        if number:
+            queue.put(number - 1)
+        begun.set()
+        time.sleep(0.01)
+        done.append(number)
+
+    queue.run = run
+    for _ in range(20):
+        queue.put(3)
+    begun.wait()
+    queue.join()
+    assert sorted(done) == sorted([3, 2, 1, 0] * 20)

@@ -85,16 +85,22 @@ class ThreadQueue:
     def __init__(self) -> None:
         self.run: Callable[[int], None] | None = None
         self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
 
     def put(self, number: int, for_manager: bool = False) -> None:
         """Run the job of that number on a thread."""
         if self.run is None:
             raise RuntimeError("this process does not run jobs")
         thread = threading.Thread(target=self.run, args=(number,), name=f"job-{number}")
-        self._threads = [thread, *(each for each in self._threads if each.is_alive())]
-        thread.start()
+        with self._lock:
+            thread.start()
+            self._threads = [thread, *(each for each in self._threads if each.is_alive())]
 
     def join(self) -> None:
-        """Wait until all have ended."""
-        while self._threads:
-            self._threads.pop().join()
+        """Wait until all have ended, those too that they begin meanwhile."""
+        while True:
+            with self._lock:
+                if not self._threads:
+                    return
+                thread = self._threads.pop()
+            thread.join()
