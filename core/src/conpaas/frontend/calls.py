@@ -10,12 +10,11 @@ from conpaas import api
 from conpaas.certificates import Identity, Role
 from conpaas.channel import HttpChannel, Sender
 from conpaas.errors import NotFoundError
+from conpaas.front import CLIENT_HEADER
 from conpaas.frontend.service_types import manager_class
 from conpaas.plugins import Plugins
 from conpaas.rpc import Operation, operations, stub
 
-#: Tells the director for whom we call; it believes that of a certificate of role FRONTEND.
-CLIENT_HEADER = "X-Conpaas-Client"
 READ_TIMEOUT = 20.0  #: seconds for a question
 CHANGE_TIMEOUT = 60.0  #: seconds for a call that changes something
 

@@ -5,19 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
-
-
-@dataclass(frozen=True)
-class StateLook:
-    """A state: the class of its shape and colour, and its word."""
-
-    shape: str
-    word: str
-
 
 #: What each word of a state looks like, whatever it is the state of: see ``static/style.css``.
 _SHAPES = {
@@ -36,28 +26,19 @@ _SHAPES = {
 _SHAPE_OF = {word: shape for shape, words in _SHAPES.items() for word in words}
 
 
-def state_look(state: Any, passing: bool = False) -> StateLook:
-    """Return how a state looks; ``passing``: it is at work (a job that runs)."""
-    word = str(state)
-    return StateLook("passing" if passing else _shape(word.lower()), word)
-
-
-def _shape(word: str) -> str:
-    # Of "waiting for node 2", the first word says what it is.
-    return _SHAPE_OF.get(word) or _SHAPE_OF.get(word.partition(" ")[0], "unknown")
-
-
 @functools.lru_cache(maxsize=512)
-def state_mark(state: str, passing: bool = False) -> Markup:
-    """Return a state as it is shown: colour, shape and word.
+def state_mark(state: Any, passing: bool = False) -> Markup:
+    """Return a state as it is shown, by colour, shape and word.
 
-    Kept, for a page may show hundreds of them, and there are few different ones.
+    ``passing``: it is at work (a job that runs).  Kept, for a page may show hundreds of
+    them, and there are few different ones.
     """
-    look = state_look(state, passing)
+    word = str(state)
+    shape = "passing" if passing else _SHAPE_OF.get(word.lower(), "unknown")
     return Markup(
         '<span class="state state-{shape}">'
         '<span class="shape shape-{shape}" aria-hidden="true"></span>{word}</span>'
-    ).format(shape=look.shape, word=look.word)
+    ).format(shape=shape, word=word)
 
 
 def in_words(name: str) -> str:
