@@ -4,6 +4,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PLUGINS := $(wildcard plugins/*)
+# What services run on their machines and tests run here.
+HOSTING := php8.2-fpm php8.2-cli php8.2-mysql php8.2-opcache php8.2-gd php8.2-curl php8.2-xml \
+	php8.2-mbstring php8.2-zip php8.2-intl php-redis redis-server libfcgi-bin wrk
 SOURCES := core/src $(wildcard plugins/*/src)
 
 .PHONY: help nutshell test check bench docs constraints clean
@@ -15,7 +18,7 @@ nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
 	$(VENV)/bin/cps-nutshell start
 
 test: $(INSTALLED)  ## Run all tests; those with machines need root
-	./packages.sh postgresql chromium
+	./packages.sh postgresql chromium $(HOSTING)
 	$(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(INSTALLED)  ## Lint, check the format and the types

@@ -1,0 +1,1 @@
+"""The ConPaaS service that hosts PHP applications."""

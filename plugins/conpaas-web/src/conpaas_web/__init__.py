@@ -1,0 +1,1 @@
+"""What the services share that host web applications: proxies, web nodes, versions of code."""
