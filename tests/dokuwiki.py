@@ -43,10 +43,11 @@ $conf['updatecheck'] = 0;
 _ACL = "# <?php exit()?>\n*\t@ALL\t1\n*\t@user\t8\n"
 
 
-def archive(files: Mapping[str, str] | None = None) -> Path:
-    """Return a tar.gz that expands in the current directory.
+def archive(to: Path, files: Mapping[str, str] | None = None) -> Path:
+    """Write a tar.gz that expands in the current directory; return it.
 
     Args:
+        to: The file.
         files: More files, by name, which make it another version.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "conpaas-tests"
@@ -57,19 +58,13 @@ def archive(files: Mapping[str, str] | None = None) -> Path:
         plain = cache / f"dokuwiki-{hashlib.sha256(key.encode()).hexdigest()[:16]}.tar"
         if not plain.exists():
             _make(plain)
-    more = dict(files or {})
-    named = hashlib.sha256(repr(sorted(more.items())).encode()).hexdigest()[:8]
-    packed = plain.with_name(f"{plain.stem}-{named}.tar.gz")
-    if not packed.exists():
-        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
-            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=1) as to:
-                _copy(plain, to)
-                for name, text in more.items():
-                    info = tarfile.TarInfo(name)
-                    info.size = len(text.encode())
-                    to.addfile(info, io.BytesIO(text.encode()))
-        Path(file.name).replace(packed)
-    return packed
+    with tarfile.open(to, "w:gz", compresslevel=1) as tar:
+        _copy(plain, tar)
+        for name, text in (files or {}).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return to
 
 
 def _copy(source: Path, to: tarfile.TarFile) -> None:
