@@ -178,7 +178,7 @@ class _Ours:
         url = f"{address_of(service)}new.txt"
         begin = time.perf_counter()
         self._copy.git("push", "-q", "origin", "master")
-        finish(service.manager.enable_code(codeVersionId=version))
+        finish(service.manager.enable_code(code_version=version))
         wait_for_text(url, text)
         return time.perf_counter() - begin
 

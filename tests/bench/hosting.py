@@ -44,7 +44,7 @@ def put_code(service: Service, files: Mapping[str, str]) -> str:
     archive.seek(0)
     upload = Upload(archive, "code.tar.gz", len(archive.getvalue()))
     version = str(service.manager.upload_code(filename=upload).codeVersionId)
-    finish(service.manager.enable_code(codeVersionId=version))
+    finish(service.manager.enable_code(code_version=version))
     return version
 
 
