@@ -44,7 +44,7 @@ class Asked:
 
     def __str__(self) -> str:
         took = f"{1000 * (self.ended - self.begun):.0f} ms"
-        return f"{self.begun:.3f} {took} {self.url}{self.path} {self.status} {self.wrong}"
+        return f"{self.begun:.3f} {took} {self.url} {self.path} {self.status} {self.wrong}"
 
 
 @dataclass(frozen=True)
