@@ -10,11 +10,11 @@ from typing import Annotated, ClassVar, TypeVar
 
 from conpaas.agent.base import LogEntry, ServiceAgent
 from conpaas.api import Change
-from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
+from conpaas.errors import ConPaaSError, WrongStateError
 from conpaas.logs import After, Lines, follow, tail
-from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
+from conpaas.manager.counts import machines
 from conpaas.manager.nodes import Node, NodeInfo
-from conpaas.manager.startup import StartupManager
+from conpaas.manager.scaling import ScalingManager
 from conpaas.rpc import Job, PerRole, Piece, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
@@ -30,7 +30,7 @@ LogName = Annotated[str, "Which log", Option(short="-f")]
 Handled = Job[None] | None
 
 
-class ServiceManager(StartupManager[A], abc.ABC):
+class ServiceManager(ScalingManager[A], abc.ABC):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
@@ -50,6 +50,7 @@ class ServiceManager(StartupManager[A], abc.ABC):
         manager has come back, its nodes may have gone on without it.
         ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
+        ``foresee(more, fewer)``: what else such a change would move, in sentences.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
@@ -146,10 +147,7 @@ class ServiceManager(StartupManager[A], abc.ABC):
     )
     def add_nodes(self, nodes: Counts, cloud: Cloud = None) -> Job[list[NodeInfo]]:
         """Add nodes to the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "add")
-        if not self.place.resuming:
-            check_room(counts, self.nodes, self.place.max_nodes)
-            self.check_add(counts)
+        counts = self._to_add(nodes)
         roles = [role for role, count in counts.items() for _ in range(count)]
         yield Progress(0, f"asking for {machines(len(roles))}")
         added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
@@ -176,10 +174,7 @@ class ServiceManager(StartupManager[A], abc.ABC):
     )
     def remove_nodes(self, nodes: Counts) -> Job[list[NodeInfo]]:
         """Remove nodes from the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "remove")
-        if not self.place.resuming:
-            check_there(counts, self.nodes)
-            self.check_remove(counts)
+        counts = self._to_remove(nodes)
         yield Progress(0, "choosing the nodes to give up")
         leaving = self.place.choose(
             lambda: [n for role, count in counts.items() for n in self.choose_nodes(role, count)]
@@ -315,17 +310,6 @@ class ServiceManager(StartupManager[A], abc.ABC):
     def choose_nodes(self, role: str, count: int) -> list[Node]:
         """Return the nodes of a role to give up; the default takes the youngest."""
         return [node for node in self.nodes if node.role == role][::-1][:count]
-
-    def check_add(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be added."""
-
-    def check_remove(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be removed; the default keeps one node."""
-        if sum(counts.values()) >= len(self.nodes):
-            raise InvalidError(
-                f"the service has {in_words(len(self.nodes))} and must keep one: stop the service "
-                "to give up all"
-            )
 
     # -- what features add to: they call super() ----------------------------------------------
 

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from conpaas.channel import HttpChannel
 from conpaas.errors import ConPaaSError, InvalidError, NotFoundError
@@ -290,4 +291,4 @@ def job_page(watch: str, back: str) -> str:
     path = watch.removeprefix("/api/v1")
     if not path.startswith(("/jobs/", "/applications/")):
         raise InvalidError(f"{watch!r} is no place of jobs")
-    return path if back == "/" else f"{path}?back={back}"
+    return path if back == "/" else f"{path}?back={quote(back, safe='/')}"
