@@ -37,7 +37,7 @@ class Scale:
         application = visit.api.applications.get_info(application=aid)
         subject = service_subject(self._site, visit, info, application)
         nodes = visit.api.manager(info.type, aid, sid).list_nodes()
-        there = Counter(node.role for node in nodes)
+        there = Counter(node.machine_role for node in nodes)
         wanted = {role.name: posted.text(f"count.{role.name}") for role in _scalable(subject)}
         try:
             more, fewer = _difference(posted, wanted, there)

@@ -111,4 +111,4 @@ def _rest(subject: Subject, panels: Sequence[Shown]) -> tuple[list[Operation], l
 
 
 def _of(nodes: Sequence[Any], role: str) -> list[Any]:
-    return [node for node in nodes if node.role == role]
+    return [node for node in nodes if node.machine_role == role]
