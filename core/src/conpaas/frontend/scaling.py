@@ -37,7 +37,7 @@ class RoleCount:
         if self.nodes or not self.hosts:
             return ""
         host = self.hosts[0]
-        return f"on the {roles_of(host)[0]} node {host.agent_id} for now"
+        return f"on the {host.machine_role} node {host.agent_id} for now"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def by_role(
     """Return each role with its nodes; by default there shall be as many as there are."""
     found = []
     for role in roles:
-        own = tuple(node for node in nodes if roles_of(node)[0] == role.name)
+        own = tuple(node for node in nodes if node.machine_role == role.name)
         hosts = tuple(node for node in nodes if role.name in roles_of(node)[1:])
         text = (wanted or {}).get(role.name, str(len(own)))
         found.append(RoleCount(role, own, hosts, text))

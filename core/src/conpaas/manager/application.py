@@ -36,6 +36,7 @@ from conpaas.rpc import (
     stub,
 )
 from conpaas.state import STARTABLE, State
+from conpaas.supervisor.base import BaseSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class ApplicationManager:
         ways: To agents and director.
         directory: Where files and the services' logs go.
         log_file: Where this process's own log is.
+        supervisor: Of the manager's machine.
         machine: The machine, when the manager has one of its own.
     """
 
@@ -65,6 +67,7 @@ class ApplicationManager:
         ways: Ways,
         directory: Path,
         log_file: Path,
+        supervisor: BaseSupervisor,
         machine: Places | None = None,
     ) -> None:
         self.config = config
@@ -73,6 +76,7 @@ class ApplicationManager:
         self.address = config.manager.address
         self.directory = directory
         self.machine = machine
+        self.supervisor = supervisor
         self.plugins = plugins
         self.ways = ways
         self.book = Book(records)
@@ -155,11 +159,7 @@ class ApplicationManager:
         yield Progress(0, f"stopping service {number}")
         if number in self.services:
             yield from scaled(self._stop_service(self.services[number]), 0, 90)
-            host = self.services.pop(number)
-            host.close()
-            self.blobs.forget(host.name)
-            self.book.forget_service(number)
-            host.log_path.unlink(missing_ok=True)
+            self._forget(number)
         self.handover.try_now()
 
     @expose(hidden=True, resumes=True, preempts=True)
@@ -188,6 +188,15 @@ class ApplicationManager:
     def read_log(self, lines: Lines = 1000, after: After = None) -> Piece:
         """Return what the manager's log has grown by."""
         return follow(self._log_file, lines, after)
+
+    def _forget(self, number: int) -> None:
+        host = self.services[number]
+        host.clear()
+        del self.services[number]
+        host.close()
+        self.blobs.forget(host.name)
+        self.book.forget_service(number)
+        host.log_path.unlink(missing_ok=True)
 
     def _stop_service(self, host: ServiceHost) -> Job[None]:
         stop = operations(type(host.manager))["stop"]
@@ -250,6 +259,8 @@ class ApplicationManager:
             self.runner,
             self.plugins,
             self._logs,
+            self.directory / "services",
+            self.supervisor,
             self.handover.soon,
         )
 
@@ -268,10 +279,7 @@ class ApplicationManager:
         """Have the services that the director has: it is asked while managers are away."""
         wanted = {service.sid: service.type for service in self.desk.list_services()}
         for number in sorted(self.services.keys() - wanted.keys()):
-            gone = self.services.pop(number)
-            gone.close()
-            self.blobs.forget(gone.name)
-            self.book.forget_service(number)
+            self._forget(number)
         for number in sorted(wanted.keys() - self.services.keys() - self._left_out.keys()):
             self.book.add_service(number, wanted[number])
             self._load(number, wanted[number])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import asdict
@@ -27,6 +28,8 @@ from conpaas.records import Store
 from conpaas.rpc import JobState, Operation, find_operation, stub
 from conpaas.service import Service
 from conpaas.state import State
+from conpaas.supervisor.base import BaseSupervisor
+from conpaas.supervisor.part import SupervisorPart
 
 T = TypeVar("T")
 LOG_BYTES = 4 << 20  #: of a service's log, before it begins anew
@@ -46,6 +49,8 @@ class ServiceHost:
         runner: Of the manager's jobs.
         plugins: Who is told of nodes and states.
         logs: The directory of the services' logs.
+        directory: Where the services' files lie on the manager's machine.
+        supervisor: Of the manager's machine.
         changed: Called after each change of state.
     """
 
@@ -61,6 +66,8 @@ class ServiceHost:
         runner: jobs.JobRunner,
         plugins: Plugins,
         logs: Path,
+        directory: Path,
+        supervisor: BaseSupervisor,
         changed: Callable[[], None],
     ) -> None:
         self.name = f"service {number}"
@@ -78,6 +85,8 @@ class ServiceHost:
         self.blobs: Blobs = blobs.of(self.name)
         self.store: MutableMapping[str, Any] = Store(book.records, self.name)
         self.log_path = logs / f"service-{number}.log"
+        self.directory = directory / str(number)
+        self.supervisor: BaseSupervisor = SupervisorPart(supervisor, f"service-{number}-")
         self.log = _logger(config.manager.application, number, self.log_path)
         self.nodes: Nodes = HostNodes(number, book)
         self.machines: Machines = ServiceMachines(
@@ -183,6 +192,13 @@ class ServiceHost:
             "conpaas_state_changed", service=self.manager, before=before, after=state
         )
         self._changed()
+
+    def clear(self) -> None:
+        """Remove the programs and the files that the service has on this machine."""
+        for name in self.supervisor.names():
+            self.supervisor.remove(name)
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
 
     def close(self) -> None:
         """Let go of the log."""

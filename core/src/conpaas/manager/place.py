@@ -16,6 +16,7 @@ from conpaas.manager.nodes import Node
 from conpaas.rpc import Job
 from conpaas.service_type import ServiceType
 from conpaas.state import State
+from conpaas.supervisor.base import BaseSupervisor
 
 T = TypeVar("T")
 
@@ -122,6 +123,8 @@ class ManagerPlace(Protocol):
     number: int  #: of the service in its application
     application: int
     address: str  #: of the manager's machine
+    supervisor: BaseSupervisor  #: keeps what the service runs on the manager's machine
+    directory: Path  #: for the service's files on the manager's machine; made by who needs it
     store: MutableMapping[str, Any]
     blobs: Blobs
     machines: Machines

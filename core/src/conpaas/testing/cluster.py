@@ -92,6 +92,7 @@ class Cluster:
         plugins: Default: those installed.
         limits: How much is allowed; default: little.
         credit: What the user may spend, where the plugins charge.
+        subnet: Where the machines' addresses are from: in 127.0.0.0/8, programs can listen there.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Cluster:
         plugins: Plugins | None = None,
         limits: LimitsSection | None = None,
         credit: int = 1000,
+        subnet: str = MemorySettings.subnet,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(
             # A job that is cut off may write its last line after everything is closed.
@@ -109,7 +111,7 @@ class Cluster:
         self.plugins = plugins or Plugins.installed()
         self.clock = Clock()  # the director's
         self.network = Network()
-        self.provider = MemoryProvider(MemorySettings())
+        self.provider = MemoryProvider(MemorySettings(subnet=subnet))
         self.provider.on_create = self._power_on
         self.provider.on_destroy = self._power_off
         self.machines: dict[str, TestMachine] = {}
@@ -327,7 +329,7 @@ class Cluster:
         machine.records = Records(database, STEPS)
         manager = ApplicationManager(
             settings, self.plugins, machine.records, ways, machine.directory,
-            machine.directory / "manager.log",
+            machine.directory / "manager.log", self._supervisor(machine),
         )  # fmt: skip
         manager.start()
         machine.manager, machine.watch = manager, Watch(manager)
@@ -336,11 +338,9 @@ class Cluster:
 
     def _start_agent(self, machine: TestMachine) -> None:
         section = files.parse(AgentConfig, machine.config, {}, "agent.toml").agent
-        if machine.supervisor is None:
-            machine.supervisor = ProcessSupervisor(machine.directory / "log", pause=0.05)
         machine.records = Records(machine.directory / "agent.db")
         host = AgentHost(
-            section, self.plugins, machine.directory / "root", machine.supervisor,
+            section, self.plugins, machine.directory / "root", self._supervisor(machine),
             machine.records, machine.mounts,
         )  # fmt: skip
         host.start()
@@ -349,6 +349,11 @@ class Cluster:
             host, Verifier(self.authority.ca_pem, DEPLOYMENT), section.application
         )
         self.network.join(machine.url, _identity(section, Role.AGENT), app)
+
+    def _supervisor(self, machine: TestMachine) -> ProcessSupervisor:
+        if machine.supervisor is None:
+            machine.supervisor = ProcessSupervisor(machine.directory / "log", pause=0.05)
+        return machine.supervisor
 
     def _power_off(self, found: CloudMachine) -> None:
         if machine := self.machines.pop(found.id, None):

@@ -153,8 +153,8 @@ class OperationPage(abc.ABC):
         if isinstance(result, Download):
             return send_result(resp, result)
         if not declared.reads and (declared.done or result is None):
-            told = results.sentence(declared, arguments, result)
-            visit.tell_next(told)
+            told, note = results.sentence(declared, arguments, result), results.note(result)
+            visit.tell_next(f"{told} {note}" if note else told, "warning" if note else "done")
             gone = declared.name in ("delete", "remove")
             return visit.go("/" if gone else form.back)
         self._show(req, resp, visit, subject, form, result=results.shown(declared, result))
