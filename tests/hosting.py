@@ -170,7 +170,11 @@ def hosting_plugins() -> Plugins:
     """Return what is installed, with this in the place of the PHP service."""
     from conpaas_php import plugin
 
-    class Fake:
+    class _Php:
+        # Its templates and pictures are found beside it.
+        __file__ = plugin.__file__
+        conpaas_panels = staticmethod(plugin.conpaas_panels)
+
         @hookimpl
         def conpaas_service(self) -> Service:
             return Service(
@@ -184,4 +188,4 @@ def hosting_plugins() -> Plugins:
 
     made = Plugins.installed()
     others = {name: module for name, module in made.modules.items() if name != "php"}
-    return Plugins(**others, php=plugin, fake=Fake())
+    return Plugins(**others, php=_Php())

@@ -28,36 +28,36 @@ Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-
 class ServiceManager(HistoryManager[A], ScalingManager[A], abc.ABC):
     """Directs the nodes of one service of one application.
 
-        Given to users by core:
-            ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
-            ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``, ``set_script``,
-            ``get_script``, ``unset_script``.
+    Given to users by core:
+        ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
+        ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``, ``set_script``,
+        ``get_script``, ``unset_script``.
 
-        Must define:
-            ``on_start(nodes)``: make the first nodes serve.
+    Must define:
+        ``on_start(nodes)``: make the first nodes serve.
 
-        May override:
-            ``first_roles``: the roles of the nodes that ``start`` begins with.
-            ``on_stop()``: wind down, before the machines go.  ``on_nodes_added(nodes)``: new nodes
-            are there; default: as ``on_start``.  ``on_nodes_leaving(nodes)``: drain them, before
-            their machines go.  ``on_nodes_removed(nodes)``: they are gone, tell the others.
-            ``on_node_lost(node)``: it does not answer any more.  ``on_manager_started()``: the
-            manager has come back, its nodes may have gone on without it.
-            ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
-            ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
-                ``foresee(more, fewer)``: what else such a change would move, in sentences.
-                ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
-    
-        Given to you:
-            ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
-            agent class), ``self.ask_all(…)`` and ``self.run_all(…)`` (all nodes at once),
-            ``self.store`` (a persisted dictionary of JSON values), ``self.blobs`` (files that
-            survive the manager's machine), ``self.log``, ``self.state`` (never set it);
-            ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
-            service runs, and keeps, on the manager's machine: stopped and removed with the service).
+    May override:
+        ``first_roles``: the roles of the nodes that ``start`` begins with.
+        ``on_stop()``: wind down, before the machines go.  ``on_nodes_added(nodes)``: new nodes
+        are there; default: as ``on_start``.  ``on_nodes_leaving(nodes)``: drain them, before
+        their machines go.  ``on_nodes_removed(nodes)``: they are gone, tell the others.
+        ``on_node_lost(node)``: it does not answer any more.  ``on_manager_started()``: the
+        manager has come back, its nodes may have gone on without it.
+        ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
+        ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
+        ``foresee(more, fewer)``: what else such a change would move, in sentences.
+        ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
 
-        Handlers are plain methods, or generators that ``yield Progress(…)`` where they take long.
-        They may be called again after a crash, so their steps must be idempotent.
+    Given to you:
+        ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
+        agent class), ``self.ask_all(…)`` and ``self.run_all(…)`` (all nodes at once),
+        ``self.store`` (a persisted dictionary of JSON values), ``self.blobs`` (files that
+        survive the manager's machine), ``self.log``, ``self.state`` (never set it);
+        ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
+        service runs, and keeps, on the manager's machine: stopped and removed with the service).
+
+    Handlers are plain methods, or generators that ``yield Progress(…)`` where they take long.
+    They may be called again after a crash, so their steps must be idempotent.
     """
 
     #: The roles of the nodes that ``start`` begins with; empty means one of the default role.
