@@ -136,7 +136,9 @@ class HostingManager(CodeManager[IdleAgent]):
         date_timezone: Annotated[str | None, "For dates: Europe/Amsterdam"] = None,
     ) -> Job[None]:
         """Change settings of PHP."""
-        given = {k: v for k, v in locals().items() if k in PhpConfig.__annotations__ and v}
+        given = {
+            k: v for k, v in locals().items() if k in PhpConfig.__annotations__ and v is not None
+        }
         if given.get("memory_limit") == "lots":
             raise InvalidError("memory_limit: 'lots' is no size: say for example 256M or 1G")
         yield Progress(0, "telling the backends")
@@ -162,7 +164,9 @@ class HostingManager(CodeManager[IdleAgent]):
         kept_directories: Annotated[tuple[str, ...] | None, "What all versions share"] = None,
     ) -> None:
         """Change how the application is served."""
-        given = {k: v for k, v in locals().items() if k in WebConfig.__annotations__ and v}
+        given = {
+            k: v for k, v in locals().items() if k in WebConfig.__annotations__ and v is not None
+        }
         self.store["web"] = {**self.store.get("web", {}), **given}
 
 

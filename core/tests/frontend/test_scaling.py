@@ -105,7 +105,7 @@ def test_a_wrong_number_of_nodes_is_told_and_changes_nothing(
 def test_what_a_change_would_do_is_told_before_it_is_made(browser, cluster, packed):
     page = browser.get(packed)
     node = cluster.service_stub("packed", 1, 1).list_nodes()[0].agent_id
-    assert f"On the front node {node} for now" in page.text
+    assert f"For now on the front, {node}" in page.text
     assert [page.field(f"count.{role}")["value"] for role in ("back", "front")] == ["0", "1"]
     told = browser.get(f"{packed}/scale?count.back=2&count.front=1")
     assert "2 more back nodes." in told.text

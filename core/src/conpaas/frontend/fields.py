@@ -88,7 +88,8 @@ class Derived:
         # A password's blanks are its own.
         if first.kind not in ("secret", "long"):
             text = text.strip()
-        if text == "" and not (first.was_filled and self.parameter.hint.inner is str):
+        emptied = first.was_filled and (self.parameter.hint.inner is str or first.kind == "lines")
+        if text == "" and not emptied:
             if self.parameter.required:
                 raise InvalidError(f"{first.label}: this is needed")
             return ...

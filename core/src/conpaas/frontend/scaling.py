@@ -37,7 +37,7 @@ class RoleCount:
         if self.nodes or not self.hosts:
             return ""
         host = self.hosts[0]
-        return f"on the {host.machine_role} node {host.agent_id} for now"
+        return f"for now on the {host.machine_role}, {host.agent_id}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ def panels(service: ServiceView) -> list[Panel]:
         # As php.ini and its manual call them; an option cannot have a dot.
         one.label = one.name.replace("date_timezone", "date.timezone")
     shown = next((one for one in settings.fields if one.name == "display_errors"), None)
+    # The switch above the form sets that one.
+    settings.derived = tuple(
+        one for one in settings.derived if one.parameter.name != "display_errors"
+    )
     debugging = shown is not None and shown.value.lower() in ("on", "yes")
     switch = service.form("debug", mark="debug").fields[0]
     return [
@@ -29,6 +33,6 @@ def panels(service: ServiceView) -> list[Panel]:
                 "allowed": service.allows("set_php_config"),
             },
             operations=("get_php_config", "set_php_config", "debug"),
-            order=14,
+            order=24,
         )
     ]

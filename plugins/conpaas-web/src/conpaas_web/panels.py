@@ -46,7 +46,7 @@ def _serving(service: ServiceView) -> Panel:
             "allowed": service.allows("set_web_config"),
         },
         operations=("get_web_config", "set_web_config"),
-        order=16,
+        order=26,
     )
 
 

@@ -117,9 +117,12 @@ class OperationPage(abc.ABC):
         declared = subject.operation(operation)
         # The name to type was asked for when the link said what goes, and only then.
         named = declared.parameters if CONFIRM_FIELD in posted.texts else ()
+        values = {p.name: posted.text(p.name) for p in named if posted.text(p.name)}
+        # What was there before, so that it means something when it is emptied.
+        values |= {p.name: "yes" for p in declared.parameters if posted.text(f"filled.{p.name}")}
         form = subject.form(
             declared,
-            values={p.name: posted.text(p.name) for p in named if posted.text(p.name)},
+            values=values,
             back=within_site(posted.text(BACK_FIELD), subject.path),
         )
         if declared.confirm and not posted.text("confirmed"):
