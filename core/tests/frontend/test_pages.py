@@ -277,7 +277,10 @@ def test_a_job_that_failed_says_why_and_can_be_tried_again(browser, cluster, ser
     cluster.wait(lambda: "failed" in browser.get(page.location).text)
     page = browser.get(page.location)
     assert "the node burns" in page.text
-    assert f"{service}/operations/add_nodes" in page.links
+    (again,) = [a for a in page.links if a.startswith(f"{service}/operations/add_nodes?")]
+    form = browser.get(again)
+    assert form.field("nodes.node")["value"] == "1"
+    assert form.field("nodes.keeper")["value"] == "0"
 
 
 def test_the_pages_of_the_system_show_what_there_is(browser, service):

@@ -98,9 +98,7 @@ class OperationPage(abc.ABC):
         query = {k: v if isinstance(v, str) else v[-1] for k, v in req.params.items()}
         back = within_site(query.pop(BACK_FIELD, ""), subject.path)
         if not declared.reads:
-            names = {p.name for p in declared.parameters}
-            known = {name: value for name, value in query.items() if name in names}
-            form = subject.form(declared, values=known, back=back)
+            form = subject.form(declared, values=_given(declared, query), back=back)
             return self._show(req, resp, visit, subject, form)
         form = subject.form(declared, back=back)
         posted = Posted(query)
@@ -274,6 +272,19 @@ class _Bare:
         """Deliver a call without the arguments that the operation does not have."""
         named = {p.name for p in operation.parameters}
         return self._channel.send(operation, {k: v for k, v in arguments.items() if k in named})
+
+
+def _given(operation: Operation, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an address says of an operation's arguments; of counts, role by role."""
+    given: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        name = parameter.name
+        counts = {k[len(name) + 1 :]: v for k, v in query.items() if k.startswith(f"{name}.")}
+        if counts:
+            given[name] = counts
+        elif name in query:
+            given[name] = query[name]
+    return given
 
 
 def choices(visit: Visit) -> dict[str, Sequence[Choice]]:
