@@ -46,12 +46,14 @@ class BackendTask:
 
     Args:
         proxies: Addresses of those that may send requests, sorted.
-        goal: What all do together.
+        settings: What is set for the language.
+        environment: Variables that the code sees.
         sessions: Where sessions are kept.
         seconds: Until a request is ended.
     """
 
     proxies: tuple[str, ...]
-    goal: Goal
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]
     sessions: SessionStore
     seconds: int

@@ -11,7 +11,7 @@ from conpaas_web.agent import WebAgent
 
 
 def copy_kept(source: WebAgent, targets: Sequence[WebAgent]) -> Job[None]:
-    """Bring what a node keeps to others, piece by piece; of the same file the younger one stays."""
+    """Bring what a node keeps to others; of the same file the younger one stays."""
     for index, target in enumerate(targets):
         yield Progress(100 * index // len(targets), "copying the kept directories")
         packed = source.pack_kept()

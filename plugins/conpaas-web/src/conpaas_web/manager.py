@@ -6,21 +6,20 @@ import abc
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from conpaas.errors import ConPaaSError, WrongStateError
 from conpaas.features.code.archives import Contents
 from conpaas.features.code.versions import CodeVersion
-from conpaas.features.environment.manager import EnvironmentManager
-from conpaas.features.monitoring.charts import Chart, Gauge, Quantile, Rate, Ratio
 from conpaas.manager.base import Node
 from conpaas.rpc import Job, Progress, expose, scaled
 from conpaas.state import State
 from conpaas_web import topology
 from conpaas_web.agent import WebAgent
+from conpaas_web.charts import charts
 from conpaas_web.goal import Goal
 from conpaas_web.settling import SettlingManager
-from conpaas_web.topology import PROXY, Topology, first_first, placed
+from conpaas_web.topology import PROXY, first_first
 from conpaas_web.web_settings import (
     HealthPath,
     HealthStatus,
@@ -30,8 +29,11 @@ from conpaas_web.web_settings import (
     WebSettings,
 )
 
+if TYPE_CHECKING:
+    from conpaas.features.monitoring.charts import Chart
+
 A = TypeVar("A", bound=WebAgent)
-#: Nodes keep the active version and as many of those that were active before it: going back is quick.
+#: So many of the versions that were active before stay on the nodes.
 _KEPT_BEFORE = 2
 _HOLDS = (State.RUNNING, State.ADAPTING, State.ERROR)
 
@@ -44,7 +46,7 @@ class Address:
     others: tuple[str, ...]
 
 
-class WebManager(SettlingManager[A], EnvironmentManager[A], abc.ABC):
+class WebManager(SettlingManager[A], abc.ABC):
     """Directs the nodes of a service that hosts web applications.
 
     A part (proxy, web, backend) that has no node of its own is carried by the first proxy.
@@ -98,7 +100,7 @@ class WebManager(SettlingManager[A], EnvironmentManager[A], abc.ABC):
 
     def on_stop(self) -> Job[None]:
         """Forget who carried what."""
-        self.store["placed"] = {}
+        self.forget_places()
         yield Progress(100, "the sessions are kept")
 
     def on_nodes_added(self, nodes: list[Node]) -> Job[None]:
@@ -122,13 +124,91 @@ class WebManager(SettlingManager[A], EnvironmentManager[A], abc.ABC):
         """Tell the others at once."""
         yield from self.settle_anyhow()
 
-    def is_outdated(self) -> bool:
-        """Whether nodes were told what is not true any more."""
-        return not self.is_settled()
+    # -- the code -----------------------------------------------------------------------------
 
-    def on_outdated(self) -> Job[None]:
-        """Bring all nodes to where they belong now."""
-        yield from self.settle()
+    def put_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
+        """Bring all nodes to a version; back to the active one whatever is in the way."""
+        yield from self.settle(
+            replace(self.goal, version=version), strict=version.id != self.active_code.id
+        )
+
+    def codes_to_keep(self) -> list[str]:
+        """Return the active version and those before it: going back is quick."""
+        return [self.active_code.id, *self.codes_before[:_KEPT_BEFORE]]
+
+    def note_code(self, contents: Contents) -> str:
+        """Tell of an archive that has nothing to show at the top."""
+        note = super().note_code(contents)
+        if note or set(self.index_names) & set(contents.names):
+            return note
+        return f"There is no {' or '.join(self.index_names)} at its top: what answers for / ?"
+
+    # -- given to users -----------------------------------------------------------------------
+
+    @expose(reads=True)
+    def get_address(self) -> Address:
+        """Tell where the application is: its address stays until the service is stopped."""
+        if self.state not in _HOLDS or not self.topology.proxies:
+            raise WrongStateError(
+                f"service {self.number} is {self.state} and has no address: start it"
+            )
+        return self._address()
+
+    @expose(reads=True)
+    def get_web_config(self) -> WebConfig:
+        """Show how the application is served."""
+        return WebSettings.kept_in(self.store).shown()
+
+    @expose(
+        states=(State.INIT, State.STOPPED, State.RUNNING, State.ERROR),
+        meanwhile=State.ADAPTING,
+        resumes=True,
+    )
+    def set_web_config(
+        self,
+        permalinks: Permalinks = None,
+        health_path: HealthPath = None,
+        health_status: HealthStatus = None,
+        kept_directories: KeptDirectories = None,
+    ) -> Job[WebConfig]:
+        """Set how the application is served; what is not given stays as it is.
+
+        Kept directories are those of the code in which the application itself writes: all
+        versions on a node share them.  With several backends each has its own.
+        """
+        settings = WebSettings.kept_in(self.store).changed(
+            permalinks, health_path, health_status, kept_directories
+        )
+        yield Progress(0, "changing the settings")
+        yield from self.change(replace(self.goal, web=settings))
+        self.store["web_settings"] = settings.to_store()
+        return settings.shown()
+
+    def charts(self) -> tuple[Chart, ...]:
+        """Return what proxies see, and the machines."""
+        return (*charts(), *super().charts())
+
+    # -- given to the service -----------------------------------------------------------------
+
+    def change(self, goal: Goal) -> Job[None]:
+        """Settle for another goal if the service runs; where that fails, go back and raise.
+
+        The caller notes what is new afterwards: until then, the old is what counts.
+        """
+        if self.state is not State.RUNNING and not (self.place.resuming and self.nodes):
+            return
+        try:
+            yield from scaled(self.settle(goal), 0, 90)
+        except ConPaaSError as error:
+            yield Progress(90, f"going back to what was set before, because: {error}")
+            yield from scaled(self.settle_anyhow(), 90, 100)
+            raise
+
+    # -- how it is done -----------------------------------------------------------------------
+
+    def _address(self) -> Address:
+        first, *others = [f"http://{node.address}/" for node in self.topology.proxies]
+        return Address(first, tuple(others))
 
     def _there(self) -> Counter[str]:
         return Counter(node.role for node in self.nodes)

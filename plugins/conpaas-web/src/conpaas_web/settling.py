@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import abc
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from conpaas.errors import AgentError, ConPaaSError, UnreachableError
 from conpaas.features.code.manager import CodeManager
+from conpaas.features.environment.manager import EnvironmentManager
 from conpaas.manager.base import Node
 from conpaas.manager.place import ManagerPlace
-from conpaas.rpc import Job, Progress, scaled
+from conpaas.rpc import Job, Progress, patiently, scaled
 from conpaas_web.agent import WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.kept_copies import copy_kept
@@ -64,7 +63,7 @@ class _Round:
         return [node for node in nodes if node.id not in self.deaf]
 
 
-class SettlingManager(CodeManager[A], abc.ABC):
+class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
     """Directs proxies, web nodes and backends: one way leads from any state to the right one.
 
     Must define:
@@ -97,21 +96,13 @@ class SettlingManager(CodeManager[A], abc.ABC):
     # -- given --------------------------------------------------------------------------------
 
     @property
-    def code_environment(self) -> dict[str, str]:
-        """The variables that the code sees."""
-        return {
-            "CONPAAS_APPLICATION": str(self.place.application),
-            "CONPAAS_SERVICE": str(self.number),
-        }
-
-    @property
     def goal(self) -> Goal:
         """Where the service belongs, as everything is set."""
         return Goal(
             version=self.active_code,
             web=WebSettings.kept_in(self.store),
             settings=self.language_settings,
-            environment=self.code_environment,
+            environment=self.environment,
         )
 
     @property
@@ -119,11 +110,19 @@ class SettlingManager(CodeManager[A], abc.ABC):
         """Who carries what, of the nodes that serve."""
         return Topology.of(self.nodes)
 
-    def is_settled(self) -> bool:
-        """Whether the nodes were told all that is true now."""
-        if self.store.get(_UNSETTLED, False) or not self.sessions.is_running():
-            return False
-        return bool(self.store.get(_TOLD) == self._told())
+    def is_outdated(self) -> bool:
+        """Whether the nodes were told what is not true any more, or not all of it."""
+        if super().is_outdated() or self.store.get(_UNSETTLED, False):
+            return True
+        return self.store.get(_TOLD) != self.sessions.address or not self.sessions.is_running()
+
+    def on_outdated(self) -> Job[None]:
+        """Bring all nodes to where they belong now."""
+        yield from self.settle()
+
+    def put_environment(self) -> Job[None]:
+        """Tell the backends."""
+        yield from self.settle()
 
     def settle(
         self, goal: Goal | None = None, without: Sequence[Node] = (), *, strict: bool = True
@@ -161,7 +160,8 @@ class SettlingManager(CodeManager[A], abc.ABC):
         yield from self._leave(this)
         self.store[_PLACED] = placed(now)
         if not this.failures and not without:
-            self.store[_TOLD] = self._told(this.goal)
+            self.store[_TOLD] = self.sessions.address
+            self.note_environment(dict(this.goal.environment))
             self.store[_UNSETTLED] = False
 
     def settle_anyhow(self, without: Sequence[Node] = ()) -> Job[None]:
@@ -209,9 +209,14 @@ class SettlingManager(CodeManager[A], abc.ABC):
     def _backends(self, this: _Round) -> Job[None]:
         nodes = this.hearing(this.now.backends)
         yield Progress(0, f"preparing to run code on {named(nodes)}")
+        ours = {
+            "CONPAAS_APPLICATION": str(self.place.application),
+            "CONPAAS_SERVICE": str(self.number),
+        }
         task = BackendTask(
             proxies=self._proxy_addresses(this),
-            goal=this.goal,
+            settings=this.goal.settings,
+            environment={**ours, **this.goal.environment},
             sessions=self.sessions.store,
             seconds=self.request_limits(this.goal).seconds,
         )
@@ -301,14 +306,11 @@ class SettlingManager(CodeManager[A], abc.ABC):
         failures = []
         for part in PARTS:
             nodes = [node for node, its in parts if its == part]
-            for node, job in self.ask_each(_leaving(part), nodes):
-                try:
-                    if isinstance(job, ConPaaSError):
-                        raise job
-                    yield from scaled(job, 0, 0)
-                except ConPaaSError as error:
-                    failures.append(f"{part} on {node.id}: {error}")
-                    self.log.warning("%s on %s does not leave: %s", part, node.id, error)
+            try:
+                yield from scaled(self.run_all(_leaving(part), nodes), 0, 0)
+            except ConPaaSError as error:
+                failures.append(str(error))
+                self.log.warning("%s does not leave: %s", part, error)
         return failures
 
     def _deaf(self, nodes: Sequence[Node]) -> frozenset[str]:
@@ -335,17 +337,10 @@ class SettlingManager(CodeManager[A], abc.ABC):
             return False
         return node in this.now.backends or node.id not in this.before.get(WEB, {})
 
-    def _told(self, goal: Goal | None = None) -> dict[str, object]:
-        """Return what stands for what the nodes learn from others than their user."""
-        goal = goal or self.goal
-        return {
-            "sessions": self.sessions.address,
-            "environment": _digest(dict(goal.environment)),
-        }
-
 
 def _leaving(part: str) -> Callable[[WebAgent], Job[None]]:
-    return lambda agent: agent.leave_part(part=part)
+    # After a crash the agent may still be at it.
+    return lambda agent: patiently(lambda: agent.leave_part(part=part))
 
 
 def _refusal(web: WebSettings, answer: CodeCheck | ConPaaSError) -> str:
@@ -359,7 +354,3 @@ def _refusal(web: WebSettings, answer: CodeCheck | ConPaaSError) -> str:
     lines = "\n".join(answer.lines).strip()
     said = f"; it begins with:\n{lines}" if lines else " and said nothing"
     return f"{web.health_path} {got} ({wanted}){said}"
-
-
-def _digest(values: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

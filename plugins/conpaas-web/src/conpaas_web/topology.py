@@ -1,7 +1,7 @@
 """Which node carries which part of a web service, and what moves when nodes come and go.
 
-A part without a node of its own is carried by the first proxy.  So the first separate backend takes
-the backend off that proxy, and the last one that goes gives it back.
+A part without a node of its own is carried by the first proxy.  So the first separate backend
+takes the backend off that proxy, and the last one that goes gives it back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Topology:
     @staticmethod
     def of(nodes: Sequence[Node]) -> Topology:
         """Return who carries what among the nodes that serve."""
-        # By position: who replaces the first proxy has its place, and its address if all goes well.
+        # By position: who replaces the first proxy has its place, and mostly its address.
         proxies = _of_role(nodes, PROXY)
         return Topology(
             proxies,

@@ -41,13 +41,13 @@ def _kept_complaint(text: str) -> str | None:
 
 
 HealthPath = Annotated[
-    str,
+    str | None,
     "What is requested of a new version before anybody is sent there: path and query",
     Check(_path_complaint, "begins with /, no blanks"),
     msgspec.Meta(max_length=1000),
 ]
 HealthStatus = Annotated[
-    int,
+    int | None,
     "The status that it must answer with; 0: any below 500",
     Check(
         lambda status: None if status == 0 or 100 <= status <= 599 else "is no status of HTTP",
@@ -55,13 +55,14 @@ HealthStatus = Annotated[
     ),
 ]
 KeptDirectories = Annotated[
-    str,
+    str | None,
     "Directories of the code that all versions share, with commas between them; '' for none",
     Check(_kept_complaint, "relative paths, none in another"),
     msgspec.Meta(max_length=2000),
 ]
 Permalinks = Annotated[
-    Switch, "Whether the application's index.php answers for what is neither a file nor code"
+    Switch | None,
+    "Whether the application's index.php answers for what is neither a file nor code",
 ]
 
 
