@@ -174,9 +174,13 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     def drain(self, nodes: Sequence[Node]) -> Job[None]:
         """Have nodes finish what they are at, proxies first; no failure keeps others from it."""
-        for index, part in enumerate(PARTS):
-            yield Progress(33 * index, f"draining {named(nodes)}: {part}")
-            yield from self._leave_parts([(node, part) for node in nodes])
+        parts = []
+        for node, its in self.ask_each(lambda agent: agent.list_parts(), nodes):
+            if isinstance(its, ConPaaSError):
+                self.log.warning("%s cannot be drained: %s", node.id, its)
+            else:
+                parts += [(node, part) for part in its]
+        yield from self._leave_parts(parts)
 
     def forget_places(self) -> None:
         """Forget who carried what: all machines are going."""
@@ -274,10 +278,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
                 continue
             belongs = this.now.parts(node)
             surplus += [(node, part) for part in parts if part not in belongs]
-        if surplus:
-            told = ", ".join(f"{part} on {node.id}" for node, part in surplus)
-            yield Progress(85, f"draining {told}")
-            this.failures += yield from scaled(self._leave_parts(surplus), 85, 95)
+        this.failures += yield from scaled(self._leave_parts(surplus), 85, 95)
         yield from self._try(this, self._kept_again(this), 95, 100)
 
     def _kept_again(self, this: _Round) -> Job[None]:
@@ -304,10 +305,13 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
     def _leave_parts(self, parts: Sequence[tuple[Node, str]]) -> Job[list[str]]:
         """Stop parts where they run; return what failed, which keeps nothing else from it."""
         failures = []
-        for part in PARTS:
+        for index, part in enumerate(PARTS):
             nodes = [node for node, its in parts if its == part]
+            if not nodes:
+                continue
+            yield Progress(33 * index, f"draining {part} on {named(nodes)}")
             try:
-                yield from scaled(self.run_all(_leaving(part), nodes), 0, 0)
+                yield from scaled(self.run_all(_leaving(part), nodes), 33 * index, 33 * index)
             except ConPaaSError as error:
                 failures.append(str(error))
                 self.log.warning("%s does not leave: %s", part, error)
