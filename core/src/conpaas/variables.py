@@ -50,6 +50,9 @@ _BEGINNINGS = {
 
 def check_name(name: str) -> None:
     """Raise when no variable of a service may have this name."""
+    if "=" in name:
+        # What follows may be a secret.
+        raise InvalidError("the name of a variable has no '=': give its name and value apart")
     if not _NAME.fullmatch(name):
         raise InvalidError(
             f"{name[:60]!r} cannot name a variable: use up to 128 letters, digits and '_', and "
