@@ -21,7 +21,6 @@ from conpaas.rpc import (
     JobStep,
     Operation,
     Progress,
-    Upload,
     arguments_from_json,
     tellable,
 )
@@ -112,7 +111,7 @@ class JobRunner:
                     "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                     target.name,
                     operation.name,
-                    json.dumps(_recordable(arguments)),
+                    json.dumps(_recordable(operation, arguments)),
                     user,
                     running.before,
                     first.percent,
@@ -367,9 +366,10 @@ def _unknown(operation: str) -> Operation:
     )  # fmt: skip
 
 
-def _recordable(arguments: dict[str, Any]) -> dict[str, Any]:
-    # A file is gone with its request: a job that takes one cannot resume.
-    return {k: to_json(v) for k, v in arguments.items() if not isinstance(v, Upload)}
+def _recordable(operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
+    # A file is gone with its request, and a secret is not to be kept: both resume without them.
+    left_out = {p.name for p in operation.parameters if p.is_upload or p.hint.option.secret}
+    return {name: to_json(value) for name, value in arguments.items() if name not in left_out}
 
 
 def _first_step(job: Job[Any]) -> tuple[Progress, Job[Any]]:

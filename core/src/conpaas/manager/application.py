@@ -19,6 +19,7 @@ from conpaas.manager.config import ManagerConfig
 from conpaas.manager.handover import Handover
 from conpaas.manager.host import ServiceHost
 from conpaas.manager.machines import MACHINES
+from conpaas.manager.news import News
 from conpaas.manager.nodes import Node
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
@@ -82,7 +83,8 @@ class ApplicationManager:
         self.book = Book(records)
         self.desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
         self.handover = Handover(self.book, self.desk)
-        self.runner = JobRunner(records, changed=self.handover.try_now)
+        self.news = News(self.handover.soon)
+        self.runner = JobRunner(records, changed=self._job_ended)
         self.blobs = DirectorBlobs(directory / "blobs", self.desk, Store(records, "blobs"))
         self._logs = directory / "logs"
         self._log_file = log_file
@@ -107,6 +109,7 @@ class ApplicationManager:
         self.runner.recover(self.target)
         self.handover.start()
         self.handover.soon()
+        self.news.wake()
 
     @property
     def managers(self) -> list[Any]:
@@ -196,6 +199,7 @@ class ApplicationManager:
         host.close()
         self.blobs.forget(host.name)
         self.book.forget_service(number)
+        self.news.spread()
         host.log_path.unlink(missing_ok=True)
 
     def _stop_service(self, host: ServiceHost) -> Job[None]:
@@ -219,6 +223,10 @@ class ApplicationManager:
             raise ConPaaSError.from_json(report.error or {"message": report.message})
 
     # -- what jobs change ---------------------------------------------------------------------
+
+    def _job_ended(self) -> None:
+        self.handover.try_now()
+        self.news.wake()  # what had to wait for it need not wait any more
 
     def declared(self, operation: str) -> Operation:
         """Return the declaration of an operation of the manager itself."""
@@ -262,6 +270,7 @@ class ApplicationManager:
             self.directory / "services",
             self.supervisor,
             self.handover.soon,
+            self.news.spread,
         )
 
     def _begin_anew(self) -> None:

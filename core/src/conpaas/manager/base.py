@@ -14,6 +14,7 @@ from conpaas.manager.counts import machines
 from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
+from conpaas.manager.publishing import PublishingManager
 from conpaas.manager.scaling import ScalingManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
@@ -25,7 +26,7 @@ Counts = Annotated[dict[str, int], PerRole()]
 Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-c")]
 
 
-class ServiceManager(HistoryManager[A], ScalingManager[A], abc.ABC):
+class ServiceManager(HistoryManager[A], PublishingManager[A], ScalingManager[A], abc.ABC):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
@@ -47,12 +48,14 @@ class ServiceManager(HistoryManager[A], ScalingManager[A], abc.ABC):
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
         ``foresee(more, fewer)``: what else such a change would move, in sentences.
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
+        ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
         agent class), ``self.ask_all(…)`` and ``self.run_all(…)`` (all nodes at once),
         ``self.store`` (a persisted dictionary of JSON values), ``self.blobs`` (files that
         survive the manager's machine), ``self.log``, ``self.state`` (never set it);
+        ``self.publish(values)`` and ``self.published()`` (what services tell each other);
         ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
         service runs, and keeps, on the manager's machine: stopped and removed with the service).
 

@@ -52,6 +52,7 @@ class ServiceHost:
         directory: Where the services' files lie on the manager's machine.
         supervisor: Of the manager's machine.
         changed: Called after each change of state.
+        published: Called when the service has published something else.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class ServiceHost:
         directory: Path,
         supervisor: BaseSupervisor,
         changed: Callable[[], None],
+        published: Callable[[], None],
     ) -> None:
         self.name = f"service {number}"
         self.number = number
@@ -98,6 +100,8 @@ class ServiceHost:
         self._runner = runner
         self._plugins = plugins
         self._changed = changed
+        self._published = published
+        self._desk = desk
         self.manager: ServiceManager[Any] = service.manager(self)
 
     # -- the place ----------------------------------------------------------------------------
@@ -145,6 +149,20 @@ class ServiceHost:
     def shared(self, name: str) -> MutableMapping[str, Any]:
         """Return a persisted dictionary that all services of the application share."""
         return self._book.shared(name)
+
+    def publish(self, values: dict[str, str]) -> None:
+        """Keep what the service tells the others, and have them look at it."""
+        if self._book.publish(self.number, values):
+            self.log.info("published: %s", ", ".join(sorted(values)) or "nothing any more")
+            self._published()
+
+    def published(self) -> dict[int, dict[str, str]]:
+        """Return what the other services tell, by their number."""
+        return {n: values for n, values in self._book.published().items() if n != self.number}
+
+    def service_names(self) -> dict[int, str]:
+        """Return the names of the application's services, by number."""
+        return {service.sid: service.name for service in self._desk.list_services()}
 
     # -- what jobs change ---------------------------------------------------------------------
 

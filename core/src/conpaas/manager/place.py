@@ -175,6 +175,15 @@ class ManagerPlace(Protocol):
     def shared(self, name: str) -> MutableMapping[str, Any]:
         """Return a persisted dictionary that all services of the application share."""
 
+    def publish(self, values: dict[str, str]) -> None:
+        """Keep what the service tells the others, and have them look at it."""
+
+    def published(self) -> dict[int, dict[str, str]]:
+        """Return what the other services tell, by their number."""
+
+    def service_names(self) -> dict[int, str]:
+        """Return the names of the application's services, by number."""
+
 
 class ApplicationPlace(Protocol):
     """A manager of an application, as plugins see it."""

@@ -259,10 +259,11 @@ class Cluster:
         self._start(machine)
 
     def look(self) -> None:
-        """Have every manager look at its nodes once, as it does now and then."""
-        for machine in list(self.machines.values()):
-            if machine.watch is not None:
-                machine.watch.round()
+        """Have every manager look at its nodes and services once, as it does now and then."""
+        for watch in [machine.watch for machine in list(self.machines.values())]:
+            if watch is not None:
+                watch.round()
+                watch.follow_up()
 
     def cut(self, machine: TestMachine, silent: bool = True) -> None:
         """Cut a machine's cable, or mend it."""
