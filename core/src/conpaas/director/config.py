@@ -70,6 +70,7 @@ class FrontendSection:
 
     enabled: Annotated[bool, "Whether they are served here, beside the API"] = True
     threads: Annotated[int, "Threads that answer browsers"] = 16
+    metrics_token: Annotated[str, "Whoever shows it may read /metrics; empty: nobody"] = ""
 
 
 @dataclass(frozen=True)

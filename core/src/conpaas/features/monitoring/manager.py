@@ -17,7 +17,7 @@ from conpaas.schema import Option
 
 A = TypeVar("A", bound=ServiceAgent)
 MOST_MINUTES = 60  #: as long as figures are kept
-POINTS = 120  #: of a line, at most
+MOST_POINTS = 120  #: of a line
 _SILENT = 3.0  #: rounds without an answer after which it is said of a node
 
 Minutes = Annotated[
@@ -25,6 +25,10 @@ Minutes = Annotated[
     "Of how many minutes, until now",
     Option(short="-m"),
     msgspec.Meta(ge=1, le=MOST_MINUTES),
+]
+
+Points = Annotated[
+    int, "Of how many points a line consists, at most", msgspec.Meta(ge=2, le=MOST_POINTS)
 ]
 
 
@@ -127,13 +131,13 @@ class MonitoringManager(ManagerTools[A]):
         ]
 
     @expose(reads=True, hidden=True)
-    def get_charts(self, minutes: Minutes = 10) -> Charts:
+    def get_charts(self, minutes: Minutes = 10, points: Points = MOST_POINTS) -> Charts:
         """Return the charts as pages draw them."""
         # Late: clients import this file to derive their commands from it.
         from conpaas.features.monitoring.rates import Figures
 
         kept = self.place.samples
-        grid, rounds = kept.last(minutes * 60.0, POINTS)
+        grid, rounds = kept.last(minutes * 60.0, points)
         figures = Figures(rounds, grid, kept.every)
         charts = [
             DrawnChart(
