@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from conpaas.api import ManagerDesk
 from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError
+from conpaas.features.monitoring.kept import ServiceSamples
+from conpaas.features.monitoring.sampler import Sampler
+from conpaas.features.monitoring.samples import Samples
 from conpaas.jobs import JobRunner
 from conpaas.logs import After, Lines, follow, tail
 from conpaas.machine.places import Places
@@ -53,6 +56,7 @@ class ApplicationManager:
         directory: Where files and the services' logs go.
         log_file: Where this process's own log is.
         machine: The machine, when the manager has one of its own.
+        clock: By which figures are kept; seconds since 1970.
     """
 
     name = "application"
@@ -66,6 +70,7 @@ class ApplicationManager:
         directory: Path,
         log_file: Path,
         machine: Places | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.limits = config.limits
@@ -80,6 +85,14 @@ class ApplicationManager:
         self.handover = Handover(self.book, self.desk)
         self.runner = JobRunner(records, changed=self.handover.try_now)
         self.blobs = DirectorBlobs(directory / "blobs", self.desk, Store(records, "blobs"))
+        self.samples = Samples(directory / "samples.db")
+        self.sampler = Sampler(
+            lambda: list(self.services.values()),
+            ways,
+            self.samples,
+            config.monitoring.every,
+            clock,
+        )
         self._logs = directory / "logs"
         self._log_file = log_file
         self.services: dict[int, ServiceHost] = {}
@@ -103,6 +116,14 @@ class ApplicationManager:
         self.runner.recover(self.target)
         self.handover.start()
         self.handover.soon()
+
+    def close(self) -> None:
+        """Close what is open; what runs meanwhile fails, as when the process is killed."""
+        self.handover.stop()
+        self.sampler.stop()
+        for host in self.services.values():
+            host.close()
+        self.samples.close()
 
     @property
     def managers(self) -> list[Any]:
@@ -159,6 +180,7 @@ class ApplicationManager:
             host.close()
             self.blobs.forget(host.name)
             self.book.forget_service(number)
+            host.samples.forget()
             host.log_path.unlink(missing_ok=True)
         self.handover.try_now()
 
@@ -251,6 +273,7 @@ class ApplicationManager:
             self.plugins,
             self._logs,
             self.handover.soon,
+            ServiceSamples(self.samples, number, self.config.monitoring.every, self.sampler.clock),
         )
 
     def _begin_anew(self) -> None:
@@ -270,6 +293,7 @@ class ApplicationManager:
         for number in sorted(self.services.keys() - wanted.keys()):
             gone = self.services.pop(number)
             gone.close()
+            gone.samples.forget()
             self.blobs.forget(gone.name)
             self.book.forget_service(number)
         for number in sorted(wanted.keys() - self.services.keys() - self._left_out.keys()):

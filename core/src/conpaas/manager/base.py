@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, TypeVar
 from conpaas.agent.base import LogEntry, ServiceAgent
 from conpaas.api import Change
 from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
+from conpaas.features.monitoring.manager import MonitoringManager
 from conpaas.logs import After, Lines, follow, tail
 from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
 from conpaas.manager.nodes import Node, NodeInfo
@@ -30,13 +31,13 @@ LogName = Annotated[str, "Which log", Option(short="-f")]
 Handled = Job[None] | None
 
 
-class ServiceManager(StartupManager[A], abc.ABC):
+class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
         ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
         ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``, ``set_script``,
-        ``get_script``, ``unset_script``.
+        ``get_script``, ``unset_script``, ``get_metrics``, ``get_series``.
 
     Must define:
         ``on_start(nodes)``: make the first nodes serve.
@@ -50,6 +51,7 @@ class ServiceManager(StartupManager[A], abc.ABC):
         manager has come back, its nodes may have gone on without it.
         ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
+        ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your

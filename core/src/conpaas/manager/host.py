@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from conpaas import jobs
 from conpaas.api import Change, ManagerDesk
 from conpaas.errors import ConPaaSError, WrongStateError
+from conpaas.features.monitoring.kept import ServiceSamples
 from conpaas.manager.base import ServiceManager
 from conpaas.manager.blobs import DirectorBlobs
 from conpaas.manager.book import Book
@@ -47,6 +48,7 @@ class ServiceHost:
         plugins: Who is told of nodes and states.
         logs: The directory of the services' logs.
         changed: Called after each change of state.
+        samples: What the nodes have measured.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ServiceHost:
         plugins: Plugins,
         logs: Path,
         changed: Callable[[], None],
+        samples: ServiceSamples,
     ) -> None:
         self.name = f"service {number}"
         self.number = number
@@ -75,6 +78,7 @@ class ServiceHost:
         self.volume_limit = config.limits.volume
         self.startup_limit = config.limits.startup_script
         self.startup_time = config.limits.startup_time
+        self.samples = samples
         self.blobs: Blobs = blobs.of(self.name)
         self.store: MutableMapping[str, Any] = Store(book.records, self.name)
         self.log_path = logs / f"service-{number}.log"
