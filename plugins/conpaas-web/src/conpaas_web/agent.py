@@ -41,8 +41,8 @@ class WebAgent(CodeAgent, abc.ABC):
     """Runs the parts of a node: proxy, web, backend, or several of them.
 
     Must define:
-        ``run_script`` (for ``check_code``), ``leave_backend``, and an operation ``run_backend`` that
-        calls ``keep_part("backend", …)`` after it has begun to run.
+        ``run_script`` (for ``check_code``), ``leave_backend``, and an operation ``run_backend``
+        that calls ``keep_part("backend", …)`` after it has begun to run.
 
     May override:
         ``resume_part``: for parts that are not proxy or web.
@@ -88,7 +88,7 @@ class WebAgent(CodeAgent, abc.ABC):
                 self._proxy.directories,
                 self._proxy.status_locations,
             )
-            changed = self._proxy.configure(text, _proxy_drain(part))
+            changed = self._proxy.configure(text, drain=part.timeout + 10)
             return self.keep_part("proxy", part) or changed
 
     @expose()
@@ -113,13 +113,12 @@ class WebAgent(CodeAgent, abc.ABC):
         with self.part_lock:
             # First it is forgotten: whoever comes back after a crash shall not begin it again.
             kept = self._parts()
-            told = kept.pop(part, None)
+            kept.pop(part, None)
             self.store["parts"] = kept
             if part == "proxy":
-                proxy = from_json(told, ProxyPart, part) if told else None
-                self._proxy.leave(_proxy_drain(proxy) if proxy else _WEB_DRAIN)
+                self._proxy.leave()
             elif part == "web":
-                self._web.leave(_WEB_DRAIN)
+                self._web.leave()
             else:
                 self.leave_backend()
         self.log.info("this node is no longer %s", part)
@@ -306,10 +305,6 @@ class WebAgent(CodeAgent, abc.ABC):
         while not self._ended.wait(_ROTATE_EVERY):
             with contextlib.suppress(OSError):  # a full disk; it is tried again
                 self.rotate_logs()
-
-
-def _proxy_drain(part: ProxyPart) -> int:
-    return part.timeout + 10
 
 
 def _owner() -> tuple[int, int] | None:

@@ -174,7 +174,7 @@ class Kept:
         with _parent(version, directory) as parent:
             if parent is None:
                 raise InvalidError(
-                    f"{directory} of {version.name} cannot be kept: what it lies in is no directory"
+                    f"{directory} of {version.name} cannot be kept: it lies in no directory"
                 )
             if _link_of(parent, name) == str(target):
                 self._make_target(directory)

@@ -25,6 +25,8 @@ STATUS_PATH = "/.conpaas-status"
 CONFIGURATION_PATH = "/.conpaas-configuration"
 #: Seconds within which a new configuration must be in force.
 _RELOAD_TIMEOUT = 15.0
+#: Its own definition says when it is killed; this is longer than any of those.
+_LEAVE_TIMEOUT = 3600.0
 _STATUS = re.compile(
     r"Active connections: (\d+).*Reading: (\d+) Writing: (\d+) Waiting: (\d+)", re.DOTALL
 )
@@ -76,7 +78,7 @@ class Nginx:
         """Have it run with a configuration; one that is in force already is left alone.
 
         Args:
-            http: What stands in its ``http`` block; must have :meth:`status_locations` in a server.
+            http: What stands in its ``http`` block, with ``status_locations`` in a server.
             drain: Seconds that requests have to end when it stops or is told something new.
 
         Returns:
@@ -110,14 +112,10 @@ class Nginx:
         self._await(_digest(text))
         return changed
 
-    def leave(self, drain: int) -> None:
-        """Answer what has begun, then stop for good; one that does not run is fine.
-
-        Args:
-            drain: Seconds that requests have to end, at most.
-        """
-        if self.name in self._supervisor.names():
-            self._supervisor.stop(self.name, wait=drain + 20)
+    def leave(self) -> None:
+        """Answer what has begun, then stop for good; one that does not run is fine."""
+        if self.is_defined:
+            self._supervisor.stop(self.name, wait=_LEAVE_TIMEOUT)
             self._supervisor.remove(self.name)
 
     def reopen_logs(self) -> None:

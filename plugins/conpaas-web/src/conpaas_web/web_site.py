@@ -99,7 +99,7 @@ _HTTP = """\
             set $script "";
             set $candidate "";
             {front}
-            if ($uri ~ "^(?<directory>.*)/\z") {{
+            if ($uri ~ "^(?<directory>.*)/\\z") {{
                 set $candidate $directory/{index};
             }}
             if (-f $document_root$candidate) {{
