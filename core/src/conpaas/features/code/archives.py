@@ -87,9 +87,7 @@ class Contents:
     names: tuple[str, ...] = ()
 
 
-def inspect(
-    archive: Path, limits: Limits, filename: str = "", *, strip: bool = False
-) -> Contents:
+def inspect(archive: Path, limits: Limits, filename: str = "", *, strip: bool = False) -> Contents:
     """Read an archive to its end, and say what is in it.
 
     Args:

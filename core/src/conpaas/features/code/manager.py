@@ -81,8 +81,9 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
         active one.
 
     Given to you:
-        ``self.active_code``, ``self.codes_before`` (ids of those that were active before it), ``self.send_code(version, nodes)`` (an agent unpacks it and tells
-        where by ``code_path(version)``), ``self.code_archive(version)``.
+        ``self.active_code``, ``self.codes_before`` (ids of those that were active before it),
+        ``self.send_code(version, nodes)`` (an agent unpacks it and tells where by
+        ``code_path(version)``), ``self.code_archive(version)``.
     """
 
     def __init__(self, place: ManagerPlace) -> None:
