@@ -168,9 +168,10 @@ class WebAgent(CodeAgent, abc.ABC):
         archive: Annotated[Upload, "Its archive"],
         unpacked_limit: Annotated[int, "Bytes that the archive may hold"],
         members_limit: Annotated[int, "Files that the archive may hold"],
+        strip: Annotated[bool, "Leave out the directory that everything lies in"] = False,
     ) -> bool:
         """Unpack a version beside the others, and return whether it is new here."""
-        new = super().update_code(version, archive, unpacked_limit, members_limit)
+        new = super().update_code(version, archive, unpacked_limit, members_limit, strip)
         # Each time: the last attempt may have been cut off here.
         self._own(self.code_path(version))
         self._kept.link(self.code_path(version), self._kept_directories())
