@@ -47,7 +47,9 @@ class WebAgent(CodeAgent, abc.ABC):
 
     @expose()
     def keep_directories(
-        self, directories: Annotated[tuple[str, ...], "Their paths in the code"]
+        self,
+        directories: Annotated[tuple[str, ...], "Their paths in the code"],
+        active: Annotated[VersionId | None, "The version that fills what is not there yet"] = None,
     ) -> bool:
         """Have all versions share these directories; the first to have one fills it."""
         raise NotImplementedError
