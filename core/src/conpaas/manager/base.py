@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 from conpaas.agent.base import ServiceAgent
 from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
+from conpaas.features.monitoring.manager import MonitoringManager
 from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
 from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import HistoryManager
@@ -26,13 +27,15 @@ Counts = Annotated[dict[str, int], PerRole()]
 Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-c")]
 
 
-class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A], abc.ABC):
+class ServiceManager(
+    HistoryManager[A], PublishingManager[A], StartupManager[A], MonitoringManager[A], abc.ABC
+):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
         ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
         ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``, ``set_script``,
-        ``get_script``, ``unset_script``.
+        ``get_script``, ``unset_script``, ``get_metrics``, ``get_series``.
 
     Must define:
         ``on_start(nodes)``: make the first nodes serve.
@@ -48,6 +51,7 @@ class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A],
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
         ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
+        ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
