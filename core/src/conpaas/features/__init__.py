@@ -9,9 +9,11 @@ from types import ModuleType
 FEATURES = {
     "code": "conpaas.features.code.plugin",
     "credits": "conpaas.features.credits",
+    "environment": "conpaas.features.environment.plugin",
     "git": "conpaas.features.git.plugin",
     "local-cloud": "conpaas.features.local_cloud",
     "memory-cloud": "conpaas.features.memory_cloud",
+    "monitoring": "conpaas.features.monitoring.plugin",
     "startup-script": "conpaas.features.startup_script",
     "volumes": "conpaas.features.volumes.plugin",
 }

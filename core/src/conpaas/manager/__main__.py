@@ -45,10 +45,12 @@ def main(root: Path = Path("/")) -> None:
             ways,
             places.state,
             places.supervisor.log_file("manager"),
+            places.supervisor,
             places,
         )
         manager.start()
         Watch(manager).start()
+        manager.sampler.start()
         return make_app(manager, verifier)
 
     serve(
