@@ -162,7 +162,7 @@ class RehearsalAgent(WebAgent):
         active: Annotated[VersionId | None, "Whose directories are kept first"] = None,
     ) -> bool:
         """Note them."""
-        news = self.store.get("directories", []) != list(directories)
+        news = bool(self.store.get("directories", []) != list(directories))
         self.store["directories"] = list(directories)
         return news
 
