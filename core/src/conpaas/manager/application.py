@@ -218,6 +218,7 @@ class ApplicationManager:
         host.clear()
         del self.services[number]
         host.close()
+        host.samples.forget()
         self.blobs.forget(host.name)
         self.book.forget_service(number)
         host.samples.forget()

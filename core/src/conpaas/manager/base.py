@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import Annotated, ClassVar, TypeVar
 
 from conpaas.agent.base import ServiceAgent
-from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
+from conpaas.errors import ConPaaSError, WrongStateError
 from conpaas.features.monitoring.manager import MonitoringManager
-from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
+from conpaas.manager.counts import machines
 from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.publishing import PublishingManager
-from conpaas.manager.startup import StartupManager
+from conpaas.manager.scaling import ScalingManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
@@ -28,7 +28,7 @@ Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-
 
 
 class ServiceManager(
-    HistoryManager[A], PublishingManager[A], StartupManager[A], MonitoringManager[A], abc.ABC
+    HistoryManager[A], PublishingManager[A], ScalingManager[A], MonitoringManager[A], abc.ABC
 ):
     """Directs the nodes of one service of one application.
 
@@ -49,6 +49,7 @@ class ServiceManager(
         manager has come back, its nodes may have gone on without it.
         ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
+        ``foresee(more, fewer)``: what else such a change would move, in sentences.
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
         ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
         ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
@@ -131,10 +132,14 @@ class ServiceManager(
             raise WrongStateError(f"service {self.number} is RUNNING and has no lost nodes")
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
-        yield from scaled(self.place.machines.release(gone), 0, 20)
         there = Counter(node.role for node in self.nodes)
-        missing = Counter(self._first_roles()) - there
-        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 20, 50)
+        missing = list((Counter(self._first_roles()) - there).elements())
+        kept = self._kept_addresses(missing, gone)
+        # Those whose address somebody else gets are known until somebody has it.
+        without_heir = [node for node in gone if node not in kept]
+        yield from scaled(self.place.machines.release(without_heir), 0, 20)
+        yield from scaled(self.place.machines.provide(missing, None, kept), 20, 50)
+        yield from scaled(self.place.machines.release(gone), 50, 50)
         # Only now: before it is ready, what this job got before a crash looks left over too.
         yield from scaled(self.place.machines.tidy(), 50, 55)
         yield from scaled(self.initialise(self.nodes), 55, 60)
@@ -152,10 +157,7 @@ class ServiceManager(
     )
     def add_nodes(self, nodes: Counts, cloud: Cloud = None) -> Job[list[NodeInfo]]:
         """Add nodes to the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "add")
-        if not self.place.resuming:
-            check_room(counts, self.nodes, self.place.max_nodes)
-            self.check_add(counts)
+        counts = self._to_add(nodes)
         roles = [role for role, count in counts.items() for _ in range(count)]
         yield Progress(0, f"asking for {machines(len(roles))}")
         added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
@@ -182,10 +184,7 @@ class ServiceManager(
     )
     def remove_nodes(self, nodes: Counts) -> Job[list[NodeInfo]]:
         """Remove nodes from the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "remove")
-        if not self.place.resuming:
-            check_there(counts, self.nodes)
-            self.check_remove(counts)
+        counts = self._to_remove(nodes)
         yield Progress(0, "choosing the nodes to give up")
         leaving = self.place.choose(
             lambda: [n for role, count in counts.items() for n in self.choose_nodes(role, count)]
@@ -216,8 +215,9 @@ class ServiceManager(
         for node in lost:
             yield from handled(self.on_node_lost(node), 0, 10)
         yield Progress(10, f"asking for {machines(len(lost))} instead")
+        roles = [node.role for node in lost]
         added = yield from scaled(
-            self.place.machines.provide([node.role for node in lost], None), 10, 50
+            self.place.machines.provide(roles, None, self._kept_addresses(roles, lost)), 10, 50
         )
         yield from scaled(self.initialise(added), 50, 55)
         yield from scaled(self.place.machines.release(lost), 55, 60)
@@ -291,17 +291,6 @@ class ServiceManager(
         """
         return (node.role,)
 
-    def check_add(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be added."""
-
-    def check_remove(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be removed; the default keeps one node."""
-        if sum(counts.values()) >= len(self.nodes):
-            raise InvalidError(
-                f"the service has {in_words(len(self.nodes))} and must keep one: stop the service "
-                "to give up all"
-            )
-
     # -- what features add to: they call super() ----------------------------------------------
 
     def equip(self, nodes: Sequence[Node]) -> Job[None]:
@@ -329,6 +318,18 @@ class ServiceManager(
         except Exception as error:
             self.log.warning("while taking from the nodes: %s", error, exc_info=error)
             yield Progress(high, f"taking from the nodes failed, going on: {error}")
+
+    def _kept_addresses(self, roles: Sequence[str], gone: Sequence[Node]) -> list[Node | None]:
+        """Return for each role the node whose address its new node shall have, if any."""
+        keeping = {role.name for role in self.service.roles if role.keep_address}
+        left = [node for node in gone if node.role in keeping]
+        found: list[Node | None] = []
+        for role in roles:
+            heir = next((node for node in left if node.role == role), None)
+            if heir is not None:
+                left.remove(heir)
+            found.append(heir)
+        return found if any(found) else []
 
     def _stop_programs(self) -> None:
         """Stop what the service still runs on the manager's machine; none keeps the others."""

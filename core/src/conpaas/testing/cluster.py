@@ -369,6 +369,7 @@ class Cluster:
     def _power_off(self, found: CloudMachine) -> None:
         if machine := self.machines.pop(found.id, None):
             self._stop(machine)
+            self.cut(machine, False)  # who gets its address has a cable of its own
 
     def _stop(self, machine: TestMachine, keep_software: bool = False) -> None:
         self.network.leave(machine.url)

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from conpaas import hookimpl
-from conpaas.service import Image, Role, Service
+from conpaas.service import Image, Panel, Role, Service
 from conpaas_php.agent import PhpAgent
 from conpaas_php.manager import PhpManager
+
+if TYPE_CHECKING:
+    from conpaas.frontend.service_view import ServiceView
+
+
+@hookimpl
+def conpaas_panels(service: ServiceView) -> list[Panel]:
+    """Show the settings of PHP, and the switch that shows errors."""
+    from conpaas_php.panels import panels
+
+    return panels(service)
 
 
 @hookimpl
