@@ -108,6 +108,7 @@ class Cluster:
             ignore_cleanup_errors=True,
         )
         self.directory = Path(self._temporary.name)
+        self.directory.chmod(0o711)  # what services run may run as another user
         self.plugins = plugins or Plugins.installed()
         self.clock = Clock()  # the director's
         self.sampling_clock = Clock()  # the managers', for what nodes measure
