@@ -6,6 +6,7 @@ from conpaas import hookimpl, jobs
 from conpaas.agent.base import ServiceAgent
 from conpaas.api import Applications
 from conpaas.errors import AgentError
+from conpaas.features.environment import plugin
 from conpaas.features.environment.manager import EnvironmentManager
 from conpaas.plugins import Plugins
 from conpaas.rpc import Progress, expose
@@ -109,7 +110,7 @@ class Application:
 
 @pytest.fixture
 def plugins():
-    return Plugins(listening=Listening())
+    return Plugins(listening=Listening(), environment=plugin)
 
 
 @pytest.fixture
