@@ -24,6 +24,8 @@ from conpaas.errors import (
     UnreachableError,
 )
 
+#: Where servers tell of themselves in Prometheus' text format.
+METRICS_PATH = "/metrics"
 CERTIFICATE_HEADER = "X-Client-Certificate"
 ADDRESS_HEADER = "X-Real-IP"
 #: What the frontend tells the director: the address of the browser that it calls for.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from conpaas.agent.mounts import Mounts, SystemMounts
 from conpaas.agent.startup import Startup, StartupStatus
@@ -15,6 +15,9 @@ from conpaas.logs import After, Lines, follow, tail
 from conpaas.nearest import did_you_mean
 from conpaas.rpc import Piece, Upload, expose
 from conpaas.supervisor.base import BaseSupervisor
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class ServiceAgent:
     May override:
         ``on_boot()``: called when the agent starts or comes back; the software it supervises is
         running already.  ``logs()``: the logs that users may read, beside the agent's own.
+        ``collect()``: what is measured here: ``yield from super().collect()``, then your own.
 
     Given to you:
         ``self.place`` (node, role, address, application, service), ``self.root`` (begin every
@@ -103,6 +107,18 @@ class ServiceAgent:
     def logs(self) -> list[LogFile]:
         """Return the logs that users may read beside the agent's own."""
         return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Measure this node: return metric families of ``prometheus_client.core``.
+
+        Called every few seconds, on any thread.  What cannot be measured just now is left out,
+        never 0; an error loses only what would have come after it.  The default measures the
+        machine.
+        """
+        # Late: clients import this file, and need none of it.
+        from conpaas.features.monitoring.machine import measure
+
+        return measure()
 
     @expose(reads=True, hidden=True)
     def list_logs(self) -> list[LogEntry]:

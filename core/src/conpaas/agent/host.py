@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conpaas.agent.base import AgentPlace, AgentStatus, ServiceAgent
 from conpaas.agent.config import AgentSection
@@ -16,6 +17,9 @@ from conpaas.plugins import Plugins
 from conpaas.records import Records, Store
 from conpaas.rpc import JobState, Operation, find_operation
 from conpaas.supervisor.base import BaseSupervisor
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 
 class AgentHost:
@@ -59,12 +63,24 @@ class AgentHost:
             section.node, importlib.metadata.version("conpaas-core"), time.time()
         )
         self._plugins = plugins
+        self._told = ""  # the last complaint about collect(): once is enough
 
     def start(self) -> None:
         """Take up where the agent left off."""
         self._plugins.tell("conpaas_agent_started", agent=self.agent)
         self.agent.on_boot()
         self.runner.recover(lambda name: self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Measure: return what the agent collects, as far as it comes."""
+        try:
+            yield from self.agent.collect()
+            self._told = ""
+        except Exception as error:
+            # Plugins' code: what it has measured before counts all the same.
+            if self._told != (told := f"{type(error).__name__}: {error}"):
+                self.agent.log.warning("measuring failed: %s", told, exc_info=error)
+                self._told = told
 
     # -- what jobs change ---------------------------------------------------------------------
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from conpaas.agent.host import AgentHost
 from conpaas.certificates import Identity, Role, Verifier
 from conpaas.dispatch import JobReports, dispatch
+from conpaas.front import METRICS_PATH
 from conpaas.gate import Gate
+from conpaas.metrics import Metrics
 from conpaas.web import NUMBER, App, Request, Response, new_app, send_result
 
 
@@ -17,6 +19,10 @@ def make_app(host: AgentHost, verifier: Verifier, application: int) -> App:
 
     app = new_app([Gate(verifier, allows, f"the manager of application {application}")])
     reports = JobReports(host.runner)
+    metrics = Metrics()
+    metrics.add_process()
+    metrics.add(host.collect)
+    app.add_route(METRICS_PATH, metrics)
     app.add_route("/api/v1/check", _Check(host))
     app.add_route("/api/v1/agent/{operation}", _Operations(host))
     app.add_route("/api/v1/jobs", reports, suffix="list")

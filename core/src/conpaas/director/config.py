@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from conpaas.manager.config import LimitsSection, WatchSection
+from conpaas.manager.config import LimitsSection, MonitoringSection, WatchSection
 
 DEFAULT_PATH = Path("/etc/conpaas/director.toml")
 
@@ -70,6 +70,7 @@ class FrontendSection:
 
     enabled: Annotated[bool, "Whether they are served here, beside the API"] = True
     threads: Annotated[int, "Threads that answer browsers"] = 16
+    metrics_token: Annotated[str, "Whoever shows it may read /metrics; empty: nobody"] = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class DirectorConfig:
     machines: MachinesSection = field(default_factory=MachinesSection)
     limits: LimitsSection = field(default_factory=LimitsSection)
     watch: WatchSection = field(default_factory=WatchSection)
+    monitoring: MonitoringSection = field(default_factory=MonitoringSection)
     accounts: AccountsSection = field(default_factory=AccountsSection)
     credits: CreditsSection = field(default_factory=CreditsSection)
     frontend: FrontendSection = field(default_factory=FrontendSection)

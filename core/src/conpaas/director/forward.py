@@ -52,6 +52,7 @@ class ServiceOperations:
         row = things.find_application(application)
         found = things.find_service(row, service)
         declared = find_operation(self._director.plugins.service(found.type).manager, operation)
+        req.context.operation = f"{found.type} {operation}"
         with targets.entry(self._director, caller, found.type, declared) as entry:
             self._director.permit(caller, declared)
             if req.method == "GET" and not declared.reads:

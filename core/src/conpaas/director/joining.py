@@ -98,6 +98,7 @@ class Joining:
                     "manager": {**common, "takes_over": machine.takes_over},
                     "limits": vars(self._config.limits),
                     "watch": vars(self._config.watch),
+                    "monitoring": vars(self._config.monitoring),
                 }
             )
         service = Service.get(

@@ -119,6 +119,7 @@ def renew_frontend(config: DirectorConfig, authority: Authority) -> bool:
                 "data_dir": str(identity.directory),
                 "run_dir": str(config.run),
                 "threads": config.frontend.threads,
+                "metrics_token": config.frontend.metrics_token,
                 "plugins": config.director.plugins,
             }
         }

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conpaas.certificates import Authority
+from conpaas.director import metrics
 from conpaas.director.config import DirectorConfig
 from conpaas.director.director import Director
 from conpaas.director.make import (
@@ -64,7 +65,10 @@ def define_processes(config: DirectorConfig, config_path: Path) -> None:
         locations="\n".join(locations),
         for_people=pages,
     )
-    own = [sys.executable, "-m", "conpaas.director.main", "--config", str(config_path)]
+    own = [
+        "env", f"{metrics.VARIABLE}={metrics.make_directory(config)}",
+        sys.executable, "-m", "conpaas.director.main", "--config", str(config_path),
+    ]  # fmt: skip
     keeper = supervisor(config)
     keeper.define("front", front.command())
     keeper.define("director", [*own, "web"])

@@ -9,10 +9,12 @@ from conpaas.director import targets
 from conpaas.director.authentication import Authentication
 from conpaas.director.director import Director
 from conpaas.director.forward import ApplicationJobs, ServiceOperations
+from conpaas.director.metrics import ApplicationMetrics, DirectorMetrics
 from conpaas.director.notices import add_notices
 from conpaas.director.objects import ApiObject
 from conpaas.director.openapi import OpenApi, Reference
 from conpaas.errors import DeniedError, InvalidError, UnauthenticatedError
+from conpaas.front import METRICS_PATH
 from conpaas.gate import verified
 from conpaas.web import (
     NUMBER,
@@ -30,18 +32,24 @@ from conpaas.web import (
 def make_app(director: Director) -> App:
     """Return the application that serves a director."""
     authentication = Authentication(director)
-    app = new_app([_Connection(director)])
+    metrics = DirectorMetrics(director, authentication)
+    app = new_app([metrics.requests, _Connection(director)])
     app.add_route("/api/v1/version", _Version())
     app.add_route("/api/v1/ca", _Ca(director))
     app.add_route("/api/v1/join", _Join(director))
     app.add_route("/api/v1/renew", _Renew(director))
     app.add_route("/api/v1/revoked", _Revoked(director))
+    app.add_route(f"/api/v1{METRICS_PATH}", metrics)
     app.add_route("/api/v1/openapi.json", OpenApi(director))
     app.add_route("/api/v1", Reference(director))
     app.add_route(f"/api/v1/jobs/{NUMBER}", _Jobs(director, authentication))
     app.add_route(
         "/api/v1/applications/{application}/services/{service}/{operation}",
         ServiceOperations(director, authentication),
+    )
+    app.add_route(
+        f"/api/v1/applications/{{application}}{METRICS_PATH}",
+        ApplicationMetrics(director, authentication),
     )
     app.add_route(
         f"/api/v1/applications/{{application}}/jobs/{NUMBER}",
@@ -81,6 +89,7 @@ class _Operations:
         else:
             caller = self._authentication.caller(req, f"{name} {operation}")
         declared = director.declared(name, operation)
+        req.context.operation = f"{name} {operation}"  # measured under its name: it is one of ours
         with targets.entry(director, caller, name, declared) as entry:
             if not declared.public and caller.is_manager != (name == "manager"):
                 raise DeniedError(f"{caller.username} may not call {name} this way")

@@ -13,6 +13,7 @@ FEATURES = {
     "git": "conpaas.features.git.plugin",
     "local-cloud": "conpaas.features.local_cloud",
     "memory-cloud": "conpaas.features.memory_cloud",
+    "monitoring": "conpaas.features.monitoring.plugin",
     "startup-script": "conpaas.features.startup_script",
     "volumes": "conpaas.features.volumes.plugin",
 }

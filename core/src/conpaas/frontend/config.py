@@ -21,6 +21,7 @@ class FrontendSection:
     ] = ()
     tls_certificate: Annotated[str, "File that browsers are shown; default: cert.pem"] = ""
     tls_key: Annotated[str, "File with its key; default: key.pem"] = ""
+    metrics_token: Annotated[str, "Whoever shows it may read /metrics; empty: nobody"] = ""
     threads: Annotated[int, "Threads that answer browsers"] = 16
     plugins: Annotated[tuple[str, ...], "Plugins to load; none named: all"] = ()
 

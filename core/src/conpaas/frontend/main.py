@@ -50,7 +50,10 @@ def serve_web(config: FrontendConfig) -> None:
 
     def build() -> App:
         return make_app(
-            Peers(tls), section.director_url, Plugins.installed(section.plugins or None)
+            Peers(tls),
+            section.director_url,
+            Plugins.installed(section.plugins or None),
+            section.metrics_token,
         )
 
     config.socket.parent.mkdir(parents=True, exist_ok=True)

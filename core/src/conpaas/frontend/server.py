@@ -5,6 +5,7 @@ from __future__ import annotations
 import falcon
 
 from conpaas.channel import Sender
+from conpaas.front import METRICS_PATH
 from conpaas.frontend.assets import Assets
 from conpaas.frontend.calls import Director
 from conpaas.frontend.pages.account import AccountPage, Certificate, EndPage
@@ -15,6 +16,7 @@ from conpaas.frontend.pages.dashboard import Dashboard, NewApplication
 from conpaas.frontend.pages.errors import Errors
 from conpaas.frontend.pages.jobs import JobList, JobPage
 from conpaas.frontend.pages.logs import ApplicationLog, NodeLog, ServiceLog
+from conpaas.frontend.pages.metrics import FrontendMetrics
 from conpaas.frontend.pages.operations import (
     ApplicationOperations,
     ObjectOperations,
@@ -54,25 +56,30 @@ MENU = (
 ADMINISTRATION = (("Users", "/users"), ("Invitations", "/invitations"), ("Audit", "/audit"))
 
 
-def make_app(sender: Sender, director_url: str, plugins: Plugins) -> App:
+def make_app(sender: Sender, director_url: str, plugins: Plugins, metrics_token: str = "") -> App:
     """Return the application that serves the pages.
 
     Args:
         sender: Carries calls to the director.
         director_url: Where it is.
         plugins: Those that are installed here.
+        metrics_token: Whoever shows it may read /metrics; empty: nobody.
     """
     assets = Assets(directories(plugins, "static"))
     templates = environment(
         directories(plugins, "templates"), assets, lambda name: service_type(plugins, name)
     )
     site = Site(Director(sender, director_url, plugins), plugins, templates)
-    app: App = falcon.App(middleware=[Headers(), Remainder()], media_type="text/html")
+    metrics = FrontendMetrics(metrics_token)
+    app: App = falcon.App(
+        middleware=[metrics.requests, Headers(), Remainder()], media_type="text/html"
+    )
     app.req_options.strip_url_path_trailing_slash = False
     app.req_options.keep_blank_qs_values = True
     accept_forms(app)
     Errors(site).install(app)
     app.add_route("/static/{name:path}", assets)
+    app.add_route(METRICS_PATH, metrics)
     app.add_route("/", Dashboard(site))
     app.add_route("/login", Login(site))
     app.add_route("/logout", Logout(site))

@@ -50,6 +50,7 @@ def main(root: Path = Path("/")) -> None:
         )
         manager.start()
         Watch(manager).start()
+        manager.sampler.start()
         return make_app(manager, verifier)
 
     serve(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from conpaas.api import ManagerDesk
 from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError
+from conpaas.features.monitoring.kept import ServiceSamples
+from conpaas.features.monitoring.sampler import Sampler
+from conpaas.features.monitoring.samples import Samples
 from conpaas.jobs import JobRunner
 from conpaas.logs import After, Lines, follow, tail
 from conpaas.machine.places import Places
@@ -56,6 +59,7 @@ class ApplicationManager:
         log_file: Where this process's own log is.
         supervisor: Of the manager's machine.
         machine: The machine, when the manager has one of its own.
+        clock: By which figures are kept; seconds since 1970.
     """
 
     name = "application"
@@ -70,6 +74,7 @@ class ApplicationManager:
         log_file: Path,
         supervisor: BaseSupervisor,
         machine: Places | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
         self.limits = config.limits
@@ -86,6 +91,14 @@ class ApplicationManager:
         self.news = News(self.handover.soon)
         self.runner = JobRunner(records, changed=self._job_ended)
         self.blobs = DirectorBlobs(directory / "blobs", self.desk, Store(records, "blobs"))
+        self.samples = Samples(directory / "samples.db")
+        self.sampler = Sampler(
+            lambda: list(self.services.values()),
+            ways,
+            self.samples,
+            config.monitoring.every,
+            clock,
+        )
         self._logs = directory / "logs"
         self._log_file = log_file
         self.services: dict[int, ServiceHost] = {}
@@ -110,6 +123,14 @@ class ApplicationManager:
         self.handover.start()
         self.handover.soon()
         self.news.wake()
+
+    def close(self) -> None:
+        """Close what is open; what runs meanwhile fails, as when the process is killed."""
+        self.handover.stop()
+        self.sampler.stop()
+        for host in self.services.values():
+            host.close()
+        self.samples.close()
 
     @property
     def managers(self) -> list[Any]:
@@ -197,8 +218,10 @@ class ApplicationManager:
         host.clear()
         del self.services[number]
         host.close()
+        host.samples.forget()
         self.blobs.forget(host.name)
         self.book.forget_service(number)
+        host.samples.forget()
         self.news.spread()
         host.log_path.unlink(missing_ok=True)
 
@@ -271,6 +294,7 @@ class ApplicationManager:
             self.supervisor,
             self.handover.soon,
             self.news.spread,
+            ServiceSamples(self.samples, number, self.config.monitoring.every, self.sampler.clock),
         )
 
     def _begin_anew(self) -> None:

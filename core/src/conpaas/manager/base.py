@@ -9,13 +9,14 @@ from dataclasses import replace
 from typing import Annotated, ClassVar, TypeVar
 
 from conpaas.agent.base import ServiceAgent
-from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
-from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
+from conpaas.errors import ConPaaSError, WrongStateError
+from conpaas.features.monitoring.manager import MonitoringManager
+from conpaas.manager.counts import machines
 from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.publishing import PublishingManager
-from conpaas.manager.startup import StartupManager
+from conpaas.manager.scaling import ScalingManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
@@ -26,13 +27,15 @@ Counts = Annotated[dict[str, int], PerRole()]
 Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-c")]
 
 
-class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A], abc.ABC):
+class ServiceManager(
+    HistoryManager[A], PublishingManager[A], ScalingManager[A], MonitoringManager[A], abc.ABC
+):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
         ``start``, ``stop``, ``repair``, ``add_nodes``, ``remove_nodes``, ``list_nodes``,
         ``get_history``, ``get_log``, ``list_agent_logs``, ``get_agent_log``, ``set_script``,
-        ``get_script``, ``unset_script``.
+        ``get_script``, ``unset_script``, ``get_metrics``, ``get_series``.
 
     Must define:
         ``on_start(nodes)``: make the first nodes serve.
@@ -46,8 +49,10 @@ class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A],
         manager has come back, its nodes may have gone on without it.
         ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
+        ``foresee(more, fewer)``: what else such a change would move, in sentences.
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
         ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
+        ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
@@ -152,10 +157,7 @@ class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A],
     )
     def add_nodes(self, nodes: Counts, cloud: Cloud = None) -> Job[list[NodeInfo]]:
         """Add nodes to the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "add")
-        if not self.place.resuming:
-            check_room(counts, self.nodes, self.place.max_nodes)
-            self.check_add(counts)
+        counts = self._to_add(nodes)
         roles = [role for role, count in counts.items() for _ in range(count)]
         yield Progress(0, f"asking for {machines(len(roles))}")
         added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
@@ -182,10 +184,7 @@ class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A],
     )
     def remove_nodes(self, nodes: Counts) -> Job[list[NodeInfo]]:
         """Remove nodes from the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "remove")
-        if not self.place.resuming:
-            check_there(counts, self.nodes)
-            self.check_remove(counts)
+        counts = self._to_remove(nodes)
         yield Progress(0, "choosing the nodes to give up")
         leaving = self.place.choose(
             lambda: [n for role, count in counts.items() for n in self.choose_nodes(role, count)]
@@ -291,17 +290,6 @@ class ServiceManager(HistoryManager[A], PublishingManager[A], StartupManager[A],
         be removed is counted by the roles that their machines were made for, ``node.role``.
         """
         return (node.role,)
-
-    def check_add(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be added."""
-
-    def check_remove(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be removed; the default keeps one node."""
-        if sum(counts.values()) >= len(self.nodes):
-            raise InvalidError(
-                f"the service has {in_words(len(self.nodes))} and must keep one: stop the service "
-                "to give up all"
-            )
 
     # -- what features add to: they call super() ----------------------------------------------
 

@@ -50,9 +50,17 @@ class WatchSection:
 
 
 @dataclass(frozen=True)
+class MonitoringSection:
+    """How the figures of nodes are collected."""
+
+    every: Annotated[float, "Seconds between two times that a manager asks its nodes"] = 5.0
+
+
+@dataclass(frozen=True)
 class ManagerConfig:
     """The whole file."""
 
     manager: ManagerSection
     limits: LimitsSection = field(default_factory=LimitsSection)
     watch: WatchSection = field(default_factory=WatchSection)
+    monitoring: MonitoringSection = field(default_factory=MonitoringSection)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from conpaas import jobs
 from conpaas.api import Change, ManagerDesk
 from conpaas.errors import ConPaaSError, WrongStateError
+from conpaas.features.monitoring.kept import ServiceSamples
 from conpaas.manager.base import ServiceManager
 from conpaas.manager.blobs import DirectorBlobs
 from conpaas.manager.book import Book
@@ -53,6 +54,7 @@ class ServiceHost:
         supervisor: Of the manager's machine.
         changed: Called after each change of state.
         published: Called when the service has published something else.
+        samples: What the nodes have measured.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class ServiceHost:
         supervisor: BaseSupervisor,
         changed: Callable[[], None],
         published: Callable[[], None],
+        samples: ServiceSamples,
     ) -> None:
         self.name = f"service {number}"
         self.number = number
@@ -84,6 +87,7 @@ class ServiceHost:
         self.volume_limit = config.limits.volume
         self.startup_limit = config.limits.startup_script
         self.startup_time = config.limits.startup_time
+        self.samples = samples
         self.blobs: Blobs = blobs.of(self.name)
         self.store: MutableMapping[str, Any] = Store(book.records, self.name)
         self.log_path = logs / f"service-{number}.log"

@@ -10,6 +10,7 @@ from typing import IO, Any, Protocol, TypeVar
 
 from conpaas.api import Change, ManagerDesk, VolumeInfo
 from conpaas.errors import ConPaaSError
+from conpaas.features.monitoring.kept import ServiceSamples
 from conpaas.machine.places import Places
 from conpaas.manager.config import LimitsSection
 from conpaas.manager.nodes import Node
@@ -138,6 +139,7 @@ class ManagerPlace(Protocol):
     machines: Machines
     volumes: Volumes
     nodes: Nodes
+    samples: ServiceSamples  #: what its nodes have measured
     log: logging.Logger
     log_path: Path
     max_nodes: int

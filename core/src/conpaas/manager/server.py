@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from conpaas.certificates import Identity, Role, Verifier
 from conpaas.dispatch import JobReports, dispatch
+from conpaas.front import METRICS_PATH
 from conpaas.gate import Gate
 from conpaas.manager.application import ApplicationManager
+from conpaas.metrics import Metrics
 from conpaas.web import NUMBER, App, Request, Response, new_app, send_result
 
 #: The header in which the director tells for which user it calls; a name, for the records.
@@ -20,6 +22,10 @@ def make_app(manager: ApplicationManager, verifier: Verifier) -> App:
 
     app = new_app([Gate(verifier, allows, "the director")])
     reports = JobReports(manager.runner)
+    metrics = Metrics()
+    metrics.add_process()
+    metrics.add(manager.sampler.collect)
+    app.add_route(METRICS_PATH, metrics)
     app.add_route("/api/v1/check", _Check(manager))
     app.add_route("/api/v1/manager/{operation}", _ManagerOperations(manager))
     app.add_route(f"/api/v1/services/{NUMBER}/{{operation}}", _ServiceOperations(manager))

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from conpaas.certificates import Identity, Role
 from conpaas.channel import HttpChannel, Sender
 from conpaas.errors import ConPaaSError
+from conpaas.front import METRICS_PATH
 from conpaas.manager.nodes import Node
 from conpaas.rpc import Channel
 from conpaas.transport import fan_out
@@ -28,6 +29,9 @@ class Ways(Protocol):
 
     def check(self, nodes: Sequence[Node]) -> list[ConPaaSError | None]:
         """Return for each node None when its agent answers, else why not."""
+
+    def metrics(self, nodes: Sequence[Node]) -> list[bytes | ConPaaSError]:
+        """Return for each node its metrics in Prometheus' text format, or why there are none."""
 
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
         """Make calls concurrently; return their results or errors in order."""
@@ -60,18 +64,30 @@ class HttpWays:
         """Ask nodes whether their agents are there."""
         return self.at_once([self._check(node) for node in nodes])
 
+    def metrics(self, nodes: Sequence[Node]) -> list[bytes | ConPaaSError]:
+        """Ask nodes for what they measure."""
+        return self.at_once([self._get(node, METRICS_PATH) for node in nodes])
+
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
         """Make calls concurrently."""
         return fan_out(calls)
 
     def _check(self, node: Node) -> Callable[[], None]:
+        get = self._get(node, "/api/v1/check")
+
         def ask() -> None:
+            get()
+
+        return ask
+
+    def _get(self, node: Node, path: str) -> Callable[[], bytes]:
+        def ask() -> bytes:
             answer = self._peers.request(
-                _url(node), "GET", "/api/v1/check",
-                expect=self._expect(node), timeout=CHECK_TIMEOUT,
-            )  # fmt: skip
+                _url(node), "GET", path, expect=self._expect(node), timeout=CHECK_TIMEOUT
+            )
             if answer.status != 200:
                 raise ConPaaSError(f"its agent answers with HTTP {answer.status}")
+            return answer.body
 
         return ask
 

@@ -108,8 +108,10 @@ class Cluster:
             ignore_cleanup_errors=True,
         )
         self.directory = Path(self._temporary.name)
+        self.directory.chmod(0o711)  # what services run may run as another user
         self.plugins = plugins or Plugins.installed()
         self.clock = Clock()  # the director's
+        self.sampling_clock = Clock()  # the managers', for what nodes measure
         self.network = Network()
         self.provider = MemoryProvider(MemorySettings(subnet=subnet))
         self.provider.on_create = self._power_on
@@ -265,6 +267,13 @@ class Cluster:
                 watch.round()
                 watch.follow_up()
 
+    def sample(self, seconds: float = 5.0) -> None:
+        """Have every manager ask its nodes what they measure, that much later than before."""
+        self.sampling_clock.advance(seconds=seconds)
+        for machine in list(self.machines.values()):
+            if machine.manager is not None:
+                machine.manager.sampler.round()
+
     def cut(self, machine: TestMachine, silent: bool = True) -> None:
         """Cut a machine's cable, or mend it."""
         self.network.silence(machine.url, silent)
@@ -331,6 +340,7 @@ class Cluster:
         manager = ApplicationManager(
             settings, self.plugins, machine.records, ways, machine.directory,
             machine.directory / "manager.log", self._supervisor(machine),
+            clock=self.sampling_clock,
         )  # fmt: skip
         manager.start()
         machine.manager, machine.watch = manager, Watch(manager)
@@ -365,9 +375,7 @@ class Cluster:
         self.network.leave(machine.url)
         machine.peers.close()
         if machine.manager is not None:
-            machine.manager.handover.stop()
-            for host in machine.manager.services.values():
-                host.close()
+            machine.manager.close()
             machine.manager = machine.watch = None
         if machine.records is not None:
             machine.records.close()

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
 
+from conpaas import svg
 from conpaas.features.credits.api import CreditUse
+from conpaas.svg import COLOURS
 
 WIDTH, HEIGHT = 960, 260
-#: As many applications have a colour of their own in the style sheet; all others share the last.
-COLOURS = 6
-OTHERS = "others"
-_SVG = "{http://www.w3.org/2000/svg}"
-#: What pygal adds for its own script and style, which our pages do not let in.
-_LEFT_OUT = {"style", "script", "defs", "desc", "title"}
+OTHERS = "others"  #: share the last colour, when there are more than colours
 
 
 def days_until(today: dt.date, count: int) -> list[str]:
@@ -49,12 +45,12 @@ def series(uses: Sequence[CreditUse], days: Sequence[str]) -> list[tuple[str, li
 def chart(found: Sequence[tuple[str, list[int]]], days: Sequence[str]) -> Markup:
     """Return the bars as SVG, to stand in a page: its colours come from the style sheet."""
     highest = max((sum(values) for values in zip(*(v for _, v in found), strict=True)), default=0)
-    bars = _stacked_bars()(
+    bars = svg.pygal().StackedBar(
         css=[], js=[], width=WIDTH, height=HEIGHT, show_legend=False, no_prefix=True, margin=0,
         margin_top=12, margin_bottom=20, margin_left=64, spacing=2, range=(0, max(highest, 4)),
         x_labels_major_every=7, show_minor_x_labels=False,
         truncate_label=-1, x_value_formatter=str, value_formatter=lambda value: f"{value:.0f}",
-        y_labels=_steps(max(highest, 4)),
+        y_labels=svg.steps(max(highest, 4)),
     )  # fmt: skip
     bars.x_labels = [day[5:] for day in days]
     for name, values in found:
@@ -66,40 +62,12 @@ def chart(found: Sequence[tuple[str, list[int]]], days: Sequence[str]) -> Markup
         if value
     ]
     bars.add_xml_filter(lambda root: _clean(root, told))
-    # pygal escapes what it writes.
-    return Markup(bars.render(is_unicode=True, disable_xml_declaration=True))  # noqa: S704
-
-
-def _stacked_bars() -> Any:
-    # Late: whoever asks for no chart does not wait for pygal.
-    import pygal
-
-    # It adds a finder of modules for maps, of a kind that Python warns of at every later import.
-    sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__ != "pygal"]
-    return pygal.StackedBar
-
-
-def _steps(highest: int) -> list[int]:
-    step = next(
-        s for power in range(12) for s in (10**power, 2 * 10**power, 5 * 10**power)
-        if highest / s <= 5
-    )  # fmt: skip
-    return list(range(0, highest + 1, step))
+    return svg.render(bars)
 
 
 def _clean(root: Any, told: Sequence[str]) -> Any:
     """Take away what a page with a strict policy refuses, and say what each bar is."""
-    for parent in list(root.iter()):
-        for child in list(parent):
-            name = str(child.tag).removeprefix(_SVG)
-            if name in _LEFT_OUT or not isinstance(child.tag, str):
-                parent.remove(child)
-    for one in root.iter():
-        one.attrib.pop("style", None)
-    root.attrib.pop("id", None)
-    root.set("class", "chart")
-    root.set("role", "img")
-    root.set("aria-label", "Credits used on each day; the table below has the numbers")
+    svg.strip(root, "Credits used on each day; the table below has the numbers")
     words = iter(told)
     for place in list(root.iter("g")):
         for bar in list(place) if place.get("class") == "bar" else ():
@@ -108,7 +76,5 @@ def _clean(root: Any, told: Sequence[str]) -> Any:
                 ET.SubElement(bar, "title").text = next(words, "")
             else:
                 place.remove(bar)
-    for bars in list(root.iter("g")):
-        for empty in [one for one in bars if one.tag == "g" and not len(one)]:
-            bars.remove(empty)
+    svg.drop_empty(root)
     return root

@@ -1,0 +1,56 @@
+"""What was kept of one service: what its manager object is given to make charts of."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from conpaas.features.monitoring.rates import Grid
+from conpaas.features.monitoring.samples import Round, Samples
+
+
+class ServiceSamples:
+    """The samples of one service.
+
+    Args:
+        samples: Of the whole manager.
+        service: The service's number.
+        every: Seconds between two rounds.
+        now: Seconds since 1970.
+    """
+
+    def __init__(
+        self, samples: Samples, service: int, every: float, now: Callable[[], float] = time.time
+    ) -> None:
+        self._samples = samples
+        self._service = service
+        self.every = every
+        self.now = now
+
+    def last(self, seconds: float, points: int) -> tuple[Grid, list[Round]]:
+        """Return spans for the last seconds, at most ``points``, and the rounds for them.
+
+        A span begins at the same times whoever asks, so that a chart moves and does not flicker.
+        """
+        # Whole rounds: shorter spans would have holes.
+        step = max(1, math.ceil(seconds / points / self.every)) * self.every
+        count = max(1, round(seconds / step))
+        now = self.now()
+        rounds = self._samples.rounds(self._service, now - (count + 1) * step - 60.0)
+        end = now
+        if rounds and now - rounds[-1].time < 2 * self.every:
+            end = rounds[-1].time  # what comes after it is not known yet
+        begin = math.ceil(end / step) * step - count * step
+        return Grid(begin, step, count), rounds
+
+    def heard(self) -> dict[str, float]:
+        """Return when each node of the last hour last answered."""
+        found: dict[str, float] = {}
+        for one in self._samples.rounds(self._service, 0.0):
+            found.update(dict.fromkeys(one.samples, one.time))
+        return found
+
+    def forget(self) -> None:
+        """Forget everything: the service is gone."""
+        self._samples.forget(self._service)

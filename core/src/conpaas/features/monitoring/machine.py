@@ -1,0 +1,147 @@
+"""What this machine uses: of a container its own part, not what /proc says of its host."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+#: The number that Linux gives the first namespace of process numbers: the machine's own.
+_FIRST_NAMESPACE = 0xEFFFFFFC
+_UNLIMITED = 1 << 60  #: cgroup v1 says some number above this when there is no limit
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a machine uses.
+
+    Args:
+        cpu: Seconds of processor time, of all processors, ever since.
+        cpus: How many processors it may use.
+        memory: Bytes in use; files that are merely cached do not count.
+        limit: Bytes that it may use; None when that is not known.
+    """
+
+    cpu: float
+    cpus: float
+    memory: int
+    limit: int | None
+
+
+def measure(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> list[Metric]:
+    """Return what this machine uses, as metric families."""
+    use = find_use(proc, cgroups)
+    return list(_families(use))
+
+
+def find_use(proc: Path, cgroups: Path) -> Use:
+    """Return what this machine uses, by the best source that there is.
+
+    Args:
+        proc: Where /proc is.
+        cgroups: Where control groups are mounted.
+    """
+    if os.stat(proc / "self/ns/pid").st_ino == _FIRST_NAMESPACE:
+        return _machine()
+    paths = _cgroup_paths(proc)
+    unified = cgroups / paths.get("", "")
+    if (unified / "memory.current").exists() and (unified / "cpu.stat").exists():
+        return _cgroup_v2(unified)
+    found = {kind: cgroups / kind / paths.get(kind, "") for kind in ("cpuacct", "cpu", "memory")}
+    if (found["cpuacct"] / "cpuacct.usage").exists() and (
+        found["memory"] / "memory.usage_in_bytes"
+    ).exists():
+        return _cgroup_v1(found["cpuacct"], found["cpu"], found["memory"])
+    return _processes()
+
+
+def _families(use: Use) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "conpaas_node_cpu_seconds", "Processor time that the node has used.", value=use.cpu
+    )
+    yield GaugeMetricFamily(
+        "conpaas_node_cpus", "Processors that the node may use.", value=use.cpus
+    )
+    yield GaugeMetricFamily(
+        "conpaas_node_memory_bytes", "Memory in use, without cached files.", value=use.memory
+    )
+    if use.limit is not None:
+        yield GaugeMetricFamily(
+            "conpaas_node_memory_limit_bytes", "Memory that the node may use.", value=use.limit
+        )
+
+
+def _machine() -> Use:
+    times, memory = psutil.cpu_times(), psutil.virtual_memory()
+    # Time for guests is in "user" already.
+    cpu = times.user + times.nice + times.system + times.irq + times.softirq
+    return Use(cpu, _processors(), memory.total - memory.available, memory.total)
+
+
+def _cgroup_v2(group: Path) -> Use:
+    quota, _, period = (_text(group / "cpu.max") or "max 100000").partition(" ")
+    limit = _text(group / "memory.max") or "max"
+    cached = _fields(group / "memory.stat").get("inactive_file", 0)
+    return Use(
+        cpu=_fields(group / "cpu.stat")["usage_usec"] / 1e6,
+        cpus=_processors() if quota == "max" else int(quota) / int(period),
+        memory=max(0, int((group / "memory.current").read_text()) - cached),
+        limit=psutil.virtual_memory().total if limit == "max" else int(limit),
+    )
+
+
+def _cgroup_v1(account: Path, cpu: Path, memory: Path) -> Use:
+    quota = int(_text(cpu / "cpu.cfs_quota_us") or -1)
+    period = int(_text(cpu / "cpu.cfs_period_us") or 100_000)
+    limit = int(_text(memory / "memory.limit_in_bytes") or _UNLIMITED)
+    cached = _fields(memory / "memory.stat").get("total_inactive_file", 0)
+    return Use(
+        cpu=int((account / "cpuacct.usage").read_text()) / 1e9,
+        cpus=_processors() if quota <= 0 else quota / period,
+        memory=max(0, int((memory / "memory.usage_in_bytes").read_text()) - cached),
+        limit=psutil.virtual_memory().total if limit >= _UNLIMITED else limit,
+    )
+
+
+def _processes() -> Use:
+    """Add up the processes that a container without control groups can see: its own."""
+    cpu, memory = 0.0, 0
+    for process in psutil.process_iter():
+        try:
+            times, used = process.cpu_times(), process.memory_info()
+        except psutil.Error:
+            continue  # it has just ended: who waited for it has its time now
+        cpu += times.user + times.system + times.children_user + times.children_system
+        memory += used.rss - used.shared
+    return Use(cpu, _processors(), memory, None)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _cgroup_paths(proc: Path) -> dict[str, str]:
+    """Return where the first process of the container is, by kind of control group."""
+    found: dict[str, str] = {}
+    for line in (proc / "1/cgroup").read_text().splitlines():
+        _, kinds, path = line.split(":", 2)
+        # systemd puts itself one below the container's.
+        place = path.strip("/").removesuffix("init.scope").strip("/")
+        found.update(dict.fromkeys(kinds.split(","), place))
+    return found
+
+
+def _fields(file: Path) -> dict[str, int]:
+    pairs = (line.split() for line in (_text(file) or "").splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text().strip()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,100 @@
+"""What a machine uses: a container's own part by its control group, whichever kind it is."""
+
+import os
+
+import psutil
+import pytest
+from prometheus_client.core import CounterMetricFamily
+
+from conpaas.features.monitoring.machine import Use, find_use, measure
+
+
+class Container:
+    """The files of a container, as its processes see them."""
+
+    def __init__(self, root, cgroup_of_first):
+        self.proc, self.cgroups = root / "proc", root / "cgroup"
+        self.write("proc/1/cgroup", cgroup_of_first, root)
+        # A file has a number, too: not that of the first namespace.
+        self.write("proc/self/ns/pid", "", root)
+        self.root = root
+
+    def write(self, path, text, root=None):
+        file = (root or self.root) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    @property
+    def use(self):
+        return find_use(self.proc, self.cgroups)
+
+
+def v2(container, group=""):
+    path = f"cgroup/{group}"
+    container.write(f"{path}/cpu.stat", "usage_usec 2500000\nuser_usec 2000000\n")
+    container.write(f"{path}/cpu.max", "150000 100000\n")
+    container.write(f"{path}/memory.current", "50000000\n")
+    container.write(f"{path}/memory.stat", "anon 10\ninactive_file 20000000\n")
+    container.write(f"{path}/memory.max", "256000000\n")
+
+
+def v1(container, group=""):
+    container.write(f"cgroup/cpuacct/{group}/cpuacct.usage", "2500000000\n")
+    container.write(f"cgroup/cpu/{group}/cpu.cfs_quota_us", "150000\n")
+    container.write(f"cgroup/cpu/{group}/cpu.cfs_period_us", "100000\n")
+    container.write(f"cgroup/memory/{group}/memory.usage_in_bytes", "50000000\n")
+    container.write(f"cgroup/memory/{group}/memory.stat", "total_inactive_file 20000000\n")
+    container.write(f"cgroup/memory/{group}/memory.limit_in_bytes", "256000000\n")
+
+
+#: What the files above mean.
+OWN = Use(cpu=2.5, cpus=1.5, memory=30_000_000, limit=256_000_000)
+V1 = "8:cpu:/{0}\n7:cpuacct:/{0}\n4:memory:/{0}\n0::/\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "group"),
+    [("0::/", ""), ("0::/init.scope", ""), ("0::/lxc.payload.x/init.scope", "lxc.payload.x")],
+)
+def test_a_container_of_cgroup_v2(tmp_path, first, group):
+    container = Container(tmp_path, f"{first}\n")
+    v2(container, group)
+    assert container.use == OWN
+
+
+@pytest.mark.parametrize("group", ["", "lxc.payload.x"])
+def test_a_container_of_cgroup_v1(tmp_path, group):
+    container = Container(tmp_path, V1.format(group))
+    v1(container, group)
+    assert container.use == OWN
+
+
+def test_a_container_without_limits_has_those_of_its_machine(tmp_path):
+    container = Container(tmp_path, "0::/\n")
+    v2(container)
+    container.write("cgroup/cpu.max", "max 100000\n")
+    container.write("cgroup/memory.max", "max\n")
+    assert container.use.cpus == len(os.sched_getaffinity(0))
+    assert container.use.limit == psutil.virtual_memory().total
+
+
+def test_a_container_without_control_groups_adds_up_its_processes(tmp_path):
+    container = Container(tmp_path, V1.format(""))
+    own = psutil.Process()
+    used = own.cpu_times()
+    use = container.use
+    assert use.cpu >= used.user + used.system
+    assert use.memory >= own.memory_info().rss - own.memory_info().shared
+    assert use.limit is None, "it is not known"
+
+
+def test_a_machine_of_its_own_is_measured_as_a_whole():
+    if os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC:
+        pytest.skip("these tests run in a container themselves")
+    families = {family.name: family for family in measure()}
+    assert families["conpaas_node_memory_limit_bytes"].samples[0].value == (
+        psutil.virtual_memory().total
+    )
+    cpu = families["conpaas_node_cpu_seconds"]
+    assert isinstance(cpu, CounterMetricFamily)
+    assert cpu.samples[0].value > psutil.Process().cpu_times().user
