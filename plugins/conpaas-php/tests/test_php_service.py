@@ -1,4 +1,4 @@
-"""The PHP service as its users see it: through director, manager and agents, with real software."""
+"""The PHP service as its users see it, from director to agents, with its real software."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from conpaas.testing import Cluster
 from conpaas.testing.loopback import loopback_network
 from conpaas_php.testing import Answer, archive, ask
 
-ECHO = (
-    "<?php echo getenv('COLOUR'), '|', ini_get('memory_limit'), '|', date_default_timezone_get();"
-)
+ECHO = "<?= getenv('COLOUR'), '|', ini_get('memory_limit'), '|', date_default_timezone_get();"
 COUNT = "<?php session_start(); $_SESSION['n'] = 1 + ($_SESSION['n'] ?? 0); echo $_SESSION['n'];"
 BROKEN = "<?php echo 'before'; no_such_function();"
 
@@ -57,11 +55,9 @@ class Php:
 
         On one machine the trees of nodes lie at different places, which proxies cannot know.
         """
-        (agent,) = [
-            h.agent for h in self.cluster.agents(self.aid, 1) if h.agent.place.node == node
-        ]
+        agents = {h.agent.place.node: h.agent for h in self.cluster.agents(self.aid, 1)}
         version = next(c.codeVersionId for c in self.user.list_codes() if c.current == "*")
-        return "\n".join(agent.check_code(version, path, True).lines)
+        return "\n".join(agents[node].check_code(version, path, True).lines)
 
     @property
     def state(self) -> State:

@@ -62,7 +62,7 @@ def test_what_is_set_is_told_to_php_by_its_names() -> None:
         ({"memory_limit": "-1"}, "write a number"),
         ({"memory_limit": "1K"}, "8M to 16G are allowed"),
         ({"memory_limit": "99999999999G"}, "8M to 16G are allowed"),
-        ({"memory_limit": "١٢٨M"}, "write a number"),
+        ({"memory_limit": "\u0661\u0662\u0668M"}, "write a number"),
         ({"memory_limit": ""}, "write a number"),
         ({"post_max_size": "0"}, "write a number"),
         ({"post_max_size": "3G"}, "1K to 2G are allowed"),

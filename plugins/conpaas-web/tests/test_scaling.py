@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -196,26 +197,32 @@ def test_enabling_while_nodes_are_added_is_refused_and_says_what_runs(
 def test_a_manager_that_is_killed_at_any_step_goes_on(theatre: Any, stage: Any) -> None:
     theatre.start()
     version = theatre.upload()
+
+    def enable_the_other() -> None:
+        theatre.enable(version if theatre.active == "code-default" else "code-default")
+
     changes = [
-        lambda: theatre.add(backend=1),
-        lambda: theatre.enable(version),
-        lambda: theatre.add(proxy=1, web=1),
-        lambda: theatre.remove(proxy=1, web=1, backend=1),
-        lambda: theatre.enable("code-default"),
+        lambda: theatre.add(backend=1, proxy=1, web=1),
+        enable_the_other,
+        lambda: theatre.remove(backend=1, proxy=1, web=1),
     ]
     expected = []
     for change in changes:
         change()
-        expected.append((theatre.seen(), theatre.active))
-    killed = True
-    step = 0
-    while killed:
-        step, killed = step + 1, False
+        expected.append(theatre.seen())
+    for step in itertools.count(1):
+        was_killed = False
         for change, seen in zip(changes, expected, strict=True):
-            killed |= _killed(theatre, stage, change, step)
+            active = theatre.active
+            was_killed |= _killed(theatre, stage, change, step)
             theatre.idle()
-            assert (theatre.seen(), theatre.active) == seen, f"killed at step {step}"
-    assert step > 4
+            assert theatre.seen() == seen, f"killed at step {step}"
+            assert (theatre.active != active) is (change is enable_the_other)
+            proxies = [agent for agent in theatre.agents().values() if "proxy" in agent.parts]
+            assert {p.parts["proxy"]["version"] for p in proxies} == {theatre.active}
+        if not was_killed:
+            assert step > 4
+            break
 
 
 def _killed(theatre: Any, stage: Any, change: Any, step: int) -> bool:
