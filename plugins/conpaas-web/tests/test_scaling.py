@@ -11,7 +11,6 @@ from conpaas.errors import (
     AgentError,
     BusyError,
     InvalidError,
-    UnreachableError,
     WrongStateError,
 )
 from conpaas.state import State
@@ -194,7 +193,7 @@ def test_enabling_while_nodes_are_added_is_refused_and_says_what_runs(
     assert theatre.active == "code-default"
 
 
-def test_a_manager_that_is_killed_at_any_step_goes_on(theatre: Any, stage: Any) -> None:
+def test_a_manager_that_is_killed_at_any_step_goes_on(theatre: Any) -> None:
     theatre.start()
     version = theatre.upload()
 
@@ -214,7 +213,7 @@ def test_a_manager_that_is_killed_at_any_step_goes_on(theatre: Any, stage: Any) 
         was_killed = False
         for change, seen in zip(changes, expected, strict=True):
             active = theatre.active
-            was_killed |= _killed(theatre, stage, change, step)
+            was_killed |= theatre.is_killed(change, step)
             theatre.idle()
             assert theatre.seen() == seen, f"killed at step {step}"
             assert (theatre.active != active) is (change is enable_the_other)
@@ -223,21 +222,3 @@ def test_a_manager_that_is_killed_at_any_step_goes_on(theatre: Any, stage: Any) 
         if not was_killed:
             assert step > 4
             break
-
-
-def _killed(theatre: Any, stage: Any, change: Any, step: int) -> bool:
-    begun, died = len(stage.events), []
-
-    def die(number: int) -> None:
-        if number == begun + step and not died:
-            died.append(number)
-            theatre.cluster.restart(theatre.managers_machine)
-
-    stage.before = die
-    try:
-        change()
-    except UnreachableError:
-        assert died  # before it could answer that the job has begun
-    finally:
-        stage.before = lambda number: None
-    return bool(died)
