@@ -84,7 +84,7 @@ class Theatre:
         self.cluster.wait(is_idle)
 
     def is_killed(self, change: Callable[[], None], step: int) -> bool:
-        """Make a change, kill the manager at a step of it; return whether there was such a step."""
+        """Make a change, kill the manager at a step of it; return whether there was one."""
         at, died = len(self.stage.events) + step, []
 
         def die(number: int) -> None:
