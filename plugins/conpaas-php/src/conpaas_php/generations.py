@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import signal
 import socket
 import subprocess
@@ -29,6 +28,8 @@ STATE = "state.json"
 #: Seconds within which php-fpm must be ready.
 _START_TIMEOUT = 20.0
 _BACKLOG = 511
+#: What PHP takes only when it begins.
+_OPTIONS = ("-d", "opcache.enable=1", "-d", "opcache.max_accelerated_files=20000")
 _HEARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
 #: Where programs that the code starts are found.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -52,7 +53,10 @@ class Generations:
         self._sockets = {address: _listener(address) for address in addresses}
 
     def begin(self) -> bool:
-        """Start a generation, and have the one before end; return whether it is ready."""
+        """Start a generation, and have the one before end; return whether it is ready.
+
+        One that does not get ready is ended, and the one before stays.
+        """
         told = json.loads(self._pool.read_text())
         self._number += 1
         configuration = self._run / f"generation-{self._number}.conf"
@@ -66,7 +70,11 @@ class Generations:
             inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
             # It leaves our process group: when we are killed, the kernel has it end.
             process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", PROGRAM, "-F", "-y", str(configuration)],
+                [
+                    *("setpriv", "--pdeathsig", "TERM", PROGRAM),
+                    *_OPTIONS,
+                    *("-F", "-y", str(configuration)),
+                ],
                 env={
                     "PATH": _PATH,
                     "FPM_SOCKETS": ",".join(inherited),
@@ -90,13 +98,24 @@ class Generations:
         self._tell(told["digest"], "")
         return True
 
-    def look(self) -> bool:
-        """Forget those that have ended; return whether the present one runs."""
+    def look(self) -> None:
+        """Forget those that have ended."""
         for process in self._everybody():
             if process.poll() is not None:
                 _end_workers(process)
         self._ending = [process for process in self._ending if process.poll() is None]
-        return self._present is not None and self._present.poll() is None
+        if self._present is not None and self._present.poll() is not None:
+            self._present = None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether one runs that answers."""
+        return self._present is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none runs."""
+        return not self._everybody()
 
     def reopen_logs(self) -> None:
         """Have all write to the files that have the logs' names now."""
@@ -104,15 +123,12 @@ class Generations:
             process.send_signal(signal.SIGUSR1)
 
     def end(self, how: signal.Signals) -> None:
-        """Have all end, and wait for that."""
+        """Have all end."""
         # Nobody new gets in, not even into the queue.
         for listener in self._sockets.values():
             listener.close()
         for process in self._everybody():
             process.send_signal(how)
-        for process in self._everybody():
-            process.wait()
-            _end_workers(process)
 
     def _everybody(self) -> list[subprocess.Popen[bytes]]:
         return [*self._ending, *([self._present] if self._present else [])]
@@ -165,22 +181,23 @@ def main(arguments: list[str]) -> int:
     generations = Generations(Path(run), Path(pool), addresses)
     if not generations.begin():
         return 1
-    with selectors.DefaultSelector() as selector:
-        selector.register(reading, selectors.EVENT_READ)
-        while True:
-            selector.select()
-            arrived = set(os.read(reading, 100))
-            for how in (signal.SIGQUIT, signal.SIGTERM):
-                if how in arrived:
-                    generations.end(how)
-                    return 0
-            if signal.SIGHUP in arrived:
-                generations.begin()
-            if signal.SIGUSR1 in arrived:
-                generations.reopen_logs()
-            if not generations.look():
-                print("php-fpm has ended by itself", file=sys.stderr)
-                return 1
+    ending = False
+    while True:
+        arrived = set(os.read(reading, 100))
+        for how in (signal.SIGQUIT, signal.SIGTERM):
+            if how in arrived:
+                ending = True
+                generations.end(how)
+        if signal.SIGHUP in arrived and not ending:
+            generations.begin()
+        if signal.SIGUSR1 in arrived:
+            generations.reopen_logs()
+        generations.look()
+        if ending and generations.is_over:
+            return 0
+        if not ending and not generations.is_present:
+            print("php-fpm has ended by itself", file=sys.stderr)
+            return 1
 
 
 if __name__ == "__main__":

@@ -278,11 +278,9 @@ class PhpFpm:
             # With 0, PHP_SELF would lack the script.  That PHP looks for a script further up the
             # path does no harm: security.limit_extensions takes nothing that is not called .php.
             "cgi.fix_pathinfo": "1",
-            "opcache.enable": "1",
             # The code may write code, as installers and configuration pages do.
             "opcache.validate_timestamps": "1",
             "opcache.revalidate_freq": "0",
-            "opcache.max_accelerated_files": "20000",
             **pool.settings,
         }
         own = {
