@@ -61,7 +61,7 @@ class Kept:
         self._passing = place.with_name(f".{place.name}-passing")
 
     def link(self, version: Path, directories: Sequence[str]) -> bool:
-        """Have a version share the directories; the first version fills what is not there yet.
+        """Have a version share the directories; the first version that has one fills it.
 
         Args:
             version: Where it is.
@@ -184,7 +184,7 @@ class Kept:
                 raise InvalidError(
                     f"{directory} of {version.name} cannot be kept: it is no directory"
                 )
-            if there is not None and not target.exists():
+            if there is not None and _holds_nothing(target):
                 self._make_parents(self.place, directory)
                 os.rename(name, target, src_dir_fd=parent)
             elif there is not None:
@@ -313,6 +313,11 @@ def _parent(root: Path, path: str) -> Iterator[int | None]:
         yield at
     finally:
         os.close(at)
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a directory is not there, or was made for versions that had none."""
+    return not path.is_dir() or next(path.iterdir(), None) is None
 
 
 def _lstat(parent: int, name: str) -> os.stat_result | None:
