@@ -74,10 +74,18 @@ class AccessLog:
         path: Of the log.
         memory: Of the file that keeps what was counted.
         reopen: Tells its writer that its file has another name now.
+        rotate_at: Bytes from which on it is large.
     """
 
-    def __init__(self, path: Path, memory: Path, reopen: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        memory: Path,
+        reopen: Callable[[], None],
+        rotate_at: int = ROTATE_AT,
+    ) -> None:
         self.path = path
+        self._rotate_at = rotate_at
         self._memory = memory
         self._reopen = reopen
         self._lock = threading.Lock()
@@ -113,7 +121,7 @@ class AccessLog:
         """Begin a new file if this one is large; return whether that was so."""
         with self._lock:
             self._read_on()
-            if not rotate(self.path, self._reopen):
+            if not rotate(self.path, self._reopen, self._rotate_at):
                 return False
             self._read_on()
             return True

@@ -142,8 +142,10 @@ _HTTP = """\
         fastcgi_buffers 16 16k;
         fastcgi_max_temp_file_size 256m;
 
+        # What a web node does not have may be a script, for which again there may be no backend.
+        recursive_error_pages on;
         error_page 413 /.conpaas-page/too-large;
-        error_page 502 503 /.conpaas-page/unavailable;
+        error_page 502 503 =503 /.conpaas-page/unavailable;
         error_page 504 /.conpaas-page/slow;
 
 {status_locations}
@@ -167,7 +169,7 @@ _HTTP = """\
             proxy_intercept_errors on;
             error_page 404 = @script;
             error_page 413 /.conpaas-page/too-large;
-            error_page 502 503 504 /.conpaas-page/unavailable;
+            error_page 502 503 504 =503 /.conpaas-page/unavailable;
         }}
         location @script {{
             # The web node has looked: here a script must run, or there is nothing at all.

@@ -156,7 +156,12 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         yield from self._try(this, self._web(this), 55, 60)
         if this.goal.version.id != self.active_code.id:
             yield from scaled(self._gate(this), 60, 75)
+        passed_over = len(this.failures)
         yield from self._try(this, self._proxies(this), 75, 85)
+        if len(this.failures) > passed_over or this.deaf & {node.id for node in now.proxies}:
+            # Some proxy may still send requests to where they went before.
+            this.failures.append("not all proxies know of the others")
+            return
         yield from self._leave(this)
         self.store[_PLACED] = placed(now)
         if not this.failures and not without:
