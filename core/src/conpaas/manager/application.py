@@ -221,6 +221,7 @@ class ApplicationManager:
         host.samples.forget()
         self.blobs.forget(host.name)
         self.book.forget_service(number)
+        host.samples.forget()
         self.news.spread()
         host.log_path.unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from conpaas.supervisor.base import BaseSupervisor
+from conpaas.supervisor.base import KILL_AFTER, BaseSupervisor
 
 
 class SupervisorPart(BaseSupervisor):
@@ -31,11 +31,15 @@ class SupervisorPart(BaseSupervisor):
         cwd: Path | None = None,
         ready_fd: int | None = None,
         down: bool = False,
+        stop_signal: str = "TERM",
+        kill_after: float = KILL_AFTER,
+        whole: bool = False,
     ) -> bool:
         """Say what a program is; see :meth:`BaseSupervisor.define`."""
         return self._whole.define(
             self._full(name), command, environment=environment, user=user, cwd=cwd,
-            ready_fd=ready_fd, down=down,
+            ready_fd=ready_fd, down=down, stop_signal=stop_signal, kill_after=kill_after,
+            whole=whole,
         )  # fmt: skip
 
     def scan(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from conpaas.rpc import Job, Progress, expose
+from conpaas.rpc import Job, expose
 from conpaas.state import State
 from conpaas_php.agent import BackendPart, PhpAgent
 from conpaas_php.default_code import FILENAME, default_code
@@ -117,8 +117,7 @@ class PhpManager(WebManager[PhpAgent]):
                 "date_timezone": date_timezone,
             }
         )
-        yield Progress(0, "changing the settings of PHP")
-        yield from self._put(config)
+        yield from self._put(config, "changing the settings of PHP")
         return config
 
     @expose(
@@ -131,8 +130,8 @@ class PhpManager(WebManager[PhpAgent]):
         self, mode: Annotated[Literal["on", "off"], "Whether visitors see errors of the code"]
     ) -> Job[DebugMode]:
         """Switch debug mode on or off: whether visitors see errors of the code."""
-        yield Progress(0, f"switching debug mode {mode}")
-        yield from self._put(replace(self._config, display_errors=mode))
+        config = replace(self._config, display_errors=mode)
+        yield from self._put(config, f"switching debug mode {mode}")
         return DebugMode(mode.capitalize())
 
     def charts(self) -> tuple[Chart, ...]:
@@ -149,6 +148,6 @@ class PhpManager(WebManager[PhpAgent]):
     def _config(self) -> PhpConfig:
         return from_store(self.store.get(_STORE, {}))
 
-    def _put(self, config: PhpConfig) -> Job[None]:
-        yield from self.change(replace(self.goal, settings=config.to_php()))
+    def _put(self, config: PhpConfig, message: str) -> Job[None]:
+        yield from self.change(replace(self.goal, settings=config.to_php()), message)
         self.store[_STORE] = to_store(config)

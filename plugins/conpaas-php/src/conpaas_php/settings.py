@@ -80,10 +80,9 @@ ExecutionTime = Annotated[
     Check(lambda s: None if 1 <= s <= 3600 else f"is {s}: 1 to 3600 are allowed", "1 to 3600"),
 ]
 Functions = Annotated[
-    str | None,
+    Annotated[str, msgspec.Meta(max_length=20_000)] | None,
     "Functions that the code may not call, with commas between them; '' for none",
     Check(_functions_complaint, "names of functions"),
-    msgspec.Meta(max_length=20_000),
 ]
 DisplayErrors = Annotated[Switch | None, "Whether visitors see errors of the code (debug mode)"]
 LogErrors = Annotated[Switch | None, "Whether errors of the code are logged on the backends"]

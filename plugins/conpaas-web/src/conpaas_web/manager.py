@@ -62,7 +62,7 @@ class WebManager(SettlingManager[A], abc.ABC):
         ``index_names``: files of which one answers for a directory.
 
     Given to you:
-        ``change(goal)``: settle for another goal, or go back to the one before.
+        ``change(goal, message)``: settle for another goal, or go back to the one before.
     """
 
     first_roles: ClassVar[tuple[str, ...]] = (PROXY,)
@@ -179,8 +179,8 @@ class WebManager(SettlingManager[A], abc.ABC):
         settings = WebSettings.kept_in(self.store).changed(
             permalinks, health_path, health_status, kept_directories
         )
-        yield Progress(0, "changing the settings")
-        yield from self.change(replace(self.goal, web=settings))
+        goal = replace(self.goal, web=settings)
+        yield from self.change(goal, "changing how the application is served")
         self.store["web_settings"] = settings.to_store()
         return settings.shown()
 
@@ -190,12 +190,15 @@ class WebManager(SettlingManager[A], abc.ABC):
 
     # -- given to the service -----------------------------------------------------------------
 
-    def change(self, goal: Goal) -> Job[None]:
+    def change(self, goal: Goal, message: str) -> Job[None]:
         """Settle for another goal if the service runs; where that fails, go back and raise.
 
-        The caller notes what is new afterwards: until then, the old is what counts.
+        It is the first step of its job, for it has to see the state of before.  The caller notes
+        what is new afterwards: until then, the old is what counts.
         """
-        if self.state is not State.RUNNING and not (self.place.resuming and self.nodes):
+        runs = bool(self.nodes) if self.place.resuming else self.state is State.RUNNING
+        yield Progress(0, message)
+        if not runs:
             return
         try:
             yield from scaled(self.settle(goal), 0, 90)

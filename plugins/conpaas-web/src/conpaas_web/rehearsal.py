@@ -156,7 +156,9 @@ class RehearsalAgent(WebAgent):
 
     @expose()
     def keep_directories(
-        self, directories: Annotated[tuple[str, ...], "Their paths in the code"]
+        self,
+        directories: Annotated[tuple[str, ...], "Their paths in the code"],
+        active: Annotated[VersionId | None, "Whose directories are kept first"] = None,
     ) -> bool:
         """Note them."""
         news = self.store.get("directories", []) != list(directories)

@@ -201,7 +201,10 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
     def _kept(self, this: _Round) -> Job[None]:
         directories = this.goal.web.kept_directories
         nodes = this.hearing(this.now.carriers)
-        self.ask_all(lambda agent: agent.keep_directories(directories=directories), nodes)
+        active = self.active_code.id
+        self.ask_all(
+            lambda agent: agent.keep_directories(directories=directories, active=active), nodes
+        )
         if not directories:
             return
         new = [node for node in nodes if self._is_new(this, node)]
@@ -245,7 +248,8 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         if failed:
             told = "\n".join(f"on {named([node])} {why}" for node, why in failed)
             raise AgentError(
-                f"{goal.version.id} is not enabled, {self.active_code.id} stays: {told}",
+                f"{goal.version.id} is not enabled, {self.active_code.id} stays: "
+                f"{self.without_secrets(told)}",
                 detail=[node.id for node, _ in failed],
             )
 

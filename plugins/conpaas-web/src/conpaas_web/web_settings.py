@@ -41,10 +41,9 @@ def _kept_complaint(text: str) -> str | None:
 
 
 HealthPath = Annotated[
-    str | None,
+    Annotated[str, msgspec.Meta(max_length=1000)] | None,
     "What is requested of a new version before anybody is sent there: path and query",
     Check(_path_complaint, "begins with /, no blanks"),
-    msgspec.Meta(max_length=1000),
 ]
 HealthStatus = Annotated[
     int | None,
@@ -55,10 +54,9 @@ HealthStatus = Annotated[
     ),
 ]
 KeptDirectories = Annotated[
-    str | None,
+    Annotated[str, msgspec.Meta(max_length=2000)] | None,
     "Directories of the code that all versions share, with commas between them; '' for none",
     Check(_kept_complaint, "relative paths, none in another"),
-    msgspec.Meta(max_length=2000),
 ]
 Permalinks = Annotated[
     Switch | None,
@@ -146,5 +144,5 @@ class WebSettings:
 
 def split_directories(text: str) -> list[str]:
     """Return the paths of a list with commas; slashes at the end and doubles are left out."""
-    names = (name.strip().rstrip("/") for name in text.split(","))
+    names = (name.strip(" ").rstrip("/") for name in text.split(","))
     return list(dict.fromkeys(name for name in names if name))
