@@ -9,6 +9,9 @@ from conpaas.frontend.forms import Form
 from conpaas.frontend.service_view import ServiceView
 from conpaas.service import Panel
 
+#: Settings that are longer than so many characters are shown on several lines.
+ONE_LINE = 60
+
 
 def panels(service: ServiceView) -> list[Panel]:
     """Return the panels of a service that hosts a web application; nothing for others."""
@@ -64,6 +67,8 @@ def settings_form(service: ServiceView, change: str, show: str) -> Form:
         rules = [check.says for check in derived.parameter.hint.checks]
         for one in derived.fields:
             one.help = _told(one.help.replace("''", "empty"), rules)
+            if one.kind == "long" and len(one.value) <= ONE_LINE:
+                one.kind = "text"
     return form
 
 
