@@ -132,10 +132,14 @@ class ServiceManager(
             raise WrongStateError(f"service {self.number} is RUNNING and has no lost nodes")
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
-        yield from scaled(self.place.machines.release(gone), 0, 20)
         there = Counter(node.role for node in self.nodes)
-        missing = Counter(self._first_roles()) - there
-        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 20, 50)
+        missing = list((Counter(self._first_roles()) - there).elements())
+        kept = self._kept_addresses(missing, gone)
+        # Those whose address somebody else gets are known until somebody has it.
+        without_heir = [node for node in gone if node not in kept]
+        yield from scaled(self.place.machines.release(without_heir), 0, 20)
+        yield from scaled(self.place.machines.provide(missing, None, kept), 20, 50)
+        yield from scaled(self.place.machines.release(gone), 50, 50)
         # Only now: before it is ready, what this job got before a crash looks left over too.
         yield from scaled(self.place.machines.tidy(), 50, 55)
         yield from scaled(self.initialise(self.nodes), 55, 60)
@@ -211,8 +215,9 @@ class ServiceManager(
         for node in lost:
             yield from handled(self.on_node_lost(node), 0, 10)
         yield Progress(10, f"asking for {machines(len(lost))} instead")
+        roles = [node.role for node in lost]
         added = yield from scaled(
-            self.place.machines.provide([node.role for node in lost], None), 10, 50
+            self.place.machines.provide(roles, None, self._kept_addresses(roles, lost)), 10, 50
         )
         yield from scaled(self.initialise(added), 50, 55)
         yield from scaled(self.place.machines.release(lost), 55, 60)
@@ -313,6 +318,18 @@ class ServiceManager(
         except Exception as error:
             self.log.warning("while taking from the nodes: %s", error, exc_info=error)
             yield Progress(high, f"taking from the nodes failed, going on: {error}")
+
+    def _kept_addresses(self, roles: Sequence[str], gone: Sequence[Node]) -> list[Node | None]:
+        """Return for each role the node whose address its new node shall have, if any."""
+        keeping = {role.name for role in self.service.roles if role.keep_address}
+        left = [node for node in gone if node.role in keeping]
+        found: list[Node | None] = []
+        for role in roles:
+            heir = next((node for node in left if node.role == role), None)
+            if heir is not None:
+                left.remove(heir)
+            found.append(heir)
+        return found if any(found) else []
 
     def _stop_programs(self) -> None:
         """Stop what the service still runs on the manager's machine; none keeps the others."""

@@ -50,8 +50,16 @@ class Blobs(Protocol):
 class Machines(Protocol):
     """Machines for the nodes of one service, by way of the director."""
 
-    def provide(self, roles: Sequence[str], cloud: str | None) -> Job[list[Node]]:
+    def provide(
+        self, roles: Sequence[str], cloud: str | None, lost: Sequence[Node | None] = ()
+    ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers.
+
+        Args:
+            roles: Of the nodes, in their order.
+            cloud: Where from; None is the application's.
+            lost: For each role the node whose address and cloud the new one shall have, if any;
+                its machine is given back first.
 
         Run again by the same job after a crash, it returns the same nodes.  When one fails, all
         of them are given back before the error is raised.

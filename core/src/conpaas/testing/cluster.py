@@ -108,6 +108,7 @@ class Cluster:
             ignore_cleanup_errors=True,
         )
         self.directory = Path(self._temporary.name)
+        self.directory.chmod(0o711)  # what services run may run as another user
         self.plugins = plugins or Plugins.installed()
         self.clock = Clock()  # the director's
         self.sampling_clock = Clock()  # the managers', for what nodes measure
@@ -368,6 +369,7 @@ class Cluster:
     def _power_off(self, found: CloudMachine) -> None:
         if machine := self.machines.pop(found.id, None):
             self._stop(machine)
+            self.cut(machine, False)  # who gets its address has a cable of its own
 
     def _stop(self, machine: TestMachine, keep_software: bool = False) -> None:
         self.network.leave(machine.url)

@@ -54,6 +54,7 @@ VALUES = {
     "keys": ["k"],
     "machines": [1, 2, 3, 4],
     "machine": 2,
+    "cloud": "memory",
     "volume": 1,
     "volumes": [1],
     "states": {"1": "ERROR"},
@@ -287,6 +288,20 @@ def test_jobs_are_shown_to_those_whose_they_are(world, who):
         walker.walk("GET", f"applications/{way}/jobs/1", wanted)
         walker.walk("POST", f"applications/{way}/jobs/1", (405, "invalid"), b"{}")
     walker.walk("POST", "jobs/1", (405, "invalid"), b"{}")
+    assert walker.wrong == []
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_metrics_are_shown_to_those_whose_they_are(world, who):
+    walker, refused = Walker(world, who), at_the_door(who)
+    directors = refused or ((200, None) if who in ADMINISTRATORS else DENIED)
+    walker.walk("GET", "metrics", directors)
+    walker.walk("POST", "metrics", (405, "invalid"), b"{}")
+    mine = who in (*OWNERS, *ADMINISTRATORS)
+    for way in world.values["application"]:
+        path = f"applications/{quote(str(way))}/metrics"
+        walker.walk("GET", path, refused or ((200, None) if mine else NOT_FOUND))
+        walker.walk("POST", path, (405, "invalid"), b"{}")
     assert walker.wrong == []
 
 

@@ -21,10 +21,11 @@ from conpaas.features.code.agent import VersionId
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.service import Role, Service
-from conpaas_web.agent import WebAgent
+from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.manager import WebManager
 from conpaas_web.parts import CodeCheck, ProxyPart, SessionStore, WebPart
+from conpaas_web.routing import Script
 from conpaas_web.sessions import Sessions
 from conpaas_web.topology import BACKEND, PROXY, WEB
 
@@ -126,8 +127,8 @@ class RehearsalAgent(WebAgent):
         """Run code."""
         return self._run(BACKEND, asdict(part))
 
-    @expose()
-    def leave_part(self, part: Annotated[str, "proxy, web or backend"]) -> Job[None]:
+    @expose(resumes=True)
+    def leave_part(self, part: Annotated[PartName, "Which"]) -> Job[None]:
         """Stop a part."""
         yield Progress(0, f"leaving {part}")
         self.stage.begin(self, "leave_part", part)
@@ -161,20 +162,20 @@ class RehearsalAgent(WebAgent):
         active: Annotated[VersionId | None, "Whose directories are kept first"] = None,
     ) -> bool:
         """Note them."""
-        news = self.store.get("directories", []) != list(directories)
+        news = bool(self.store.get("directories", []) != list(directories))
         self.store["directories"] = list(directories)
         return news
 
     @property
     def kept(self) -> dict[str, list[Any]]:
         """What it keeps: for each file its time and its content."""
-        return dict(self.store.get("kept", {}))
+        return dict(self.store.get("files", {}))
 
     def write(self, name: str, content: str, time: int) -> None:
         """Keep a file, as the code would write it; of two the younger one stays."""
         kept = self.kept
         if name not in kept or kept[name][0] < time:
-            self.store["kept"] = {**kept, name: [time, content]}
+            self.store["files"] = {**kept, name: [time, content]}
 
     @expose(reads=True)
     def pack_kept(self) -> Download:
@@ -188,10 +189,20 @@ class RehearsalAgent(WebAgent):
         for name, (time, content) in json.loads(archive.stream.read()).items():
             self.write(name, content, time)
 
+    def on_boot(self) -> None:
+        """Begin nothing."""
+
+    def leave_backend(self) -> None:
+        """Do nothing: ``leave_part`` does it all."""
+
+    def run_script(self, version: str, script: Script, uri: str, query: str) -> CodeCheck:
+        """Do nothing: ``check_code`` does it all."""
+        raise AgentError(f"{script} is only rehearsed")
+
     def _run(self, part: str, told: dict[str, Any]) -> bool:
         self.stage.begin(self, f"run_{part}", told)
         plain = cast("dict[str, Any]", json.loads(json.dumps(told)))
-        news = self.parts.get(part) != plain
+        news = bool(self.parts.get(part) != plain)
         self.store["parts"] = {**self.parts, part: plain}
         self.stage.judge()
         return news

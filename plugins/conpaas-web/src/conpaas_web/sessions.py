@@ -12,7 +12,6 @@ from conpaas_web.parts import SessionStore
 from conpaas_web.redis import Redis
 
 FIRST_PORT = 6400  #: of the service with the number 0, which no service has
-_MEMORY = 64 << 20  #: bytes; when they are full, sessions that expire go first
 _PASSWORD = "sessions_password"  # noqa: S105 - the key that it is kept under
 
 
@@ -48,12 +47,11 @@ class Sessions:
         Raises:
             AgentError: It does not start; tells its last words.
         """
-        store = self.store
-        self._redis().configure(store.address, store.port, store.password, _MEMORY)
+        self._redis().start()
 
     def is_running(self) -> bool:
         """Whether it runs."""
         return self._redis().is_running()
 
     def _redis(self) -> Redis:
-        return Redis("sessions", self._place.directory / "sessions", self._place.supervisor)
+        return Redis(self._place.supervisor, self._place.directory / "sessions", self.store)

@@ -13,7 +13,7 @@ from conpaas.features.environment.manager import EnvironmentManager
 from conpaas.manager.base import Node
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Job, Progress, patiently, scaled
-from conpaas_web.agent import WebAgent
+from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.kept_copies import copy_kept
 from conpaas_web.parts import CodeCheck, ProxyPart, WebPart
@@ -346,7 +346,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         return node in this.now.backends or node.id not in this.before.get(WEB, {})
 
 
-def _leaving(part: str) -> Callable[[WebAgent], Job[None]]:
+def _leaving(part: PartName) -> Callable[[WebAgent], Job[None]]:
     # After a crash the agent may still be at it.
     return lambda agent: patiently(lambda: agent.leave_part(part=part))
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from conpaas.errors import InvalidError
 from conpaas.manager.nodes import Node
 
-PROXY, WEB, BACKEND = "proxy", "web", "backend"
+PROXY: Final = "proxy"
+WEB: Final = "web"
+BACKEND: Final = "backend"
 #: In the order in which requests pass them; also the roles of the machines.
-PARTS = (PROXY, WEB, BACKEND)
+PARTS: tuple[Literal["proxy", "web", "backend"], ...] = (PROXY, WEB, BACKEND)
 
 
 @dataclass(frozen=True)

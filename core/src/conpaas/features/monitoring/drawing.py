@@ -35,10 +35,11 @@ def draw(lines: tuple[Drawn, ...], minutes: int, at_least: float, label: str) ->
         css=[], js=[], width=WIDTH, height=HEIGHT, show_legend=False, no_prefix=True, margin=0,
         margin_top=8, margin_bottom=22, margin_left=52, margin_right=8, show_dots=False,
         allow_interruptions=True, range=(0, highest), y_labels=svg.steps(highest),
-        x_labels_major_every=max(1, count // _LABELS), show_minor_x_labels=False,
+        show_minor_x_labels=False,
         truncate_label=-1, value_formatter=short,
     )  # fmt: skip
     chart.x_labels = _times(count, minutes)
+    chart.x_labels_major = [label for label in chart.x_labels if label]
     for name, some in lines:
         chart.add(name, some)
     chart.add_xml_filter(lambda root: _clean(root, label))
@@ -46,11 +47,11 @@ def draw(lines: tuple[Drawn, ...], minutes: int, at_least: float, label: str) ->
 
 
 def short(value: float) -> str:
-    """Return a number as people read it: 1.2 k rather than 1234.5."""
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e4, " k")):
-        if abs(value) >= limit:
-            return f"{value / (limit if unit != ' k' else 1e3):.3g}{unit}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    """Return a number as people read it: three digits, and 12.3 k rather than 12345."""
+    for limit, factor, unit in ((1e9, 1e9, " G"), (1e6, 1e6, " M"), (1e4, 1e3, " k")):
+        if value >= limit:
+            return f"{value / factor:.4g}{unit}"
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.3g}"
 
 
 def select(lines: Sequence[Drawn]) -> list[Drawn]:
@@ -67,11 +68,12 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def _times(count: int, minutes: int) -> list[str]:
-    """Return how long ago each value was, in minutes."""
-    return [
-        "now" if number == count - 1 else f"-{round(minutes * (count - 1 - number) / count)} min"
-        for number in range(count)
-    ]
+    """Return how long ago values were, for some of them, counted from the last."""
+    labels = [""] * count
+    for place in range(count - 1, -1, -max(1, count // _LABELS)):
+        ago = round(minutes * (count - 1 - place) / count)
+        labels[place] = f"-{ago} min" if ago else "now"
+    return labels
 
 
 def _clean(root: Any, label: str) -> Any:
