@@ -25,8 +25,7 @@ class _Php:
     @hookimpl
     def conpaas_service(self):
         """Return the PHP service type, with nodes that need nothing."""
-        shims = {"leave_backend": lambda self: None, "run_script": lambda self, *a: None}
-        agent = type("Rehearsing", (RehearsalAgent,), {"stage": Stage(), **shims})
+        agent = type("Rehearsing", (RehearsalAgent,), {"stage": Stage()})
         return dataclasses.replace(plugin.conpaas_service(), manager=RehearsedPhp, agent=agent)
 
 
