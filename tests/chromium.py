@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+#: Milliseconds for what machines do; everything else is there at once.
+PATIENCE = 60_000
 
 
 @contextmanager
@@ -19,6 +21,37 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def watched_page(address: str) -> Iterator[Page]:
+    """A browser's page of a director's address, on which nothing may go wrong in silence."""
+    with chromium() as browser:
+        context = browser.new_context(base_url=f"https://{address}", ignore_https_errors=True)
+        context.set_default_timeout(15_000)
+        made = context.new_page()
+        wrong: list[str] = []
+        made.on("pageerror", lambda error: wrong.append(str(error)))
+        # The browser tells of everything that the policy on contents has kept out.
+        made.on(
+            "console",
+            lambda said: wrong.append(said.text) if "Content Security" in said.text else None,
+        )
+        yield made
+        assert wrong == []
+
+
+def press(page: Page, name: str) -> None:
+    """Press a button or a link that looks like one, within the page."""
+    main = page.locator("main")
+    main.get_by_role("button", name=name, exact=True).or_(
+        main.get_by_role("link", name=name, exact=True)
+    ).first.click()
+
+
+def job_done(page: Page) -> None:
+    """Wait until the job whose page this is has ended well."""
+    expect(page.locator("main .head .state")).to_have_text("done", timeout=PATIENCE)
 
 
 def visit(page: Page, path: str) -> None:

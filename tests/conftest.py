@@ -40,16 +40,17 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 
 @pytest.fixture(scope="session")
 def nutshell(make_nutshell: Callable[..., Nutshell]) -> Nutshell:
-    """The nutshell that the tests share; it has two more clouds, which are no good.
+    """The nutshell that the tests share; it has a second cloud, and two that are no good.
 
-    They are the local cloud with another image or another first program, so that all their
-    machines go with it.
+    They are the local cloud again, or with another image or another first program, so that all
+    their machines go with it.
     """
     made = make_nutshell(NAME)
     text = made.config.read_text()
     local = text[text.index("[clouds.local]") :]
     made.config.write_text(
         text
+        + local.replace("local]", "mycloud]")
         + re.sub(r'image = ".*"', 'image = "conpaas-missing"', local).replace("local]", "empty]")
         + f'{local}init = "/bin/echo the disk is broken"\n'.replace("local]", "dying]")
     )

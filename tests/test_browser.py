@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chromium import chromium, visit
+from chromium import PATIENCE, job_done, press, visit, watched_page
 from e2e import Nutshell, wait_for
 from person import Person
 from playwright.sync_api import Page, expect
 
 USERNAME, PASSWORD, NEW_PASSWORD = "berta", "correct horse", "battery staple"
-#: For what machines do; everything else is there at once.
-PATIENCE = 60_000
 SCRIPTS = {
     "init.sh": 'echo "init on $MY_ROLE"',
     "run.sh": 'echo "run.sh got $#: <$1>"; while sleep 1; do echo "still at it"; done',
@@ -28,22 +26,8 @@ SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def page(nutshell: Nutshell) -> Iterator[Page]:
-    """A browser's page, on which nothing may go wrong in silence."""
-    with chromium() as browser:
-        context = browser.new_context(
-            base_url=f"https://{nutshell.address}", ignore_https_errors=True
-        )
-        context.set_default_timeout(15_000)
-        made = context.new_page()
-        wrong: list[str] = []
-        made.on("pageerror", lambda error: wrong.append(str(error)))
-        # The browser tells of everything that the policy on contents has kept out.
-        made.on(
-            "console",
-            lambda said: wrong.append(said.text) if "Content Security" in said.text else None,
-        )
+    with watched_page(nutshell.address) as made:
         yield made
-        assert wrong == []
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +46,6 @@ def credit(page: Page) -> int:
     """Return the credit that stands in the top right corner."""
     text = page.locator("header .credit").inner_text()
     return int(re.findall(r"-?\d+", text)[0])
-
-
-def job_done(page: Page) -> None:
-    """Wait until the job whose page this is has ended well."""
-    expect(page.locator("main .head .state")).to_have_text("done", timeout=PATIENCE)
-
-
-def press(page: Page, name: str) -> None:
-    """Press a button or a link that looks like one, within the page."""
-    main = page.locator("main")
-    main.get_by_role("button", name=name, exact=True).or_(
-        main.get_by_role("link", name=name, exact=True)
-    ).first.click()
 
 
 def to_service(page: Page, seen: dict[str, Any]) -> None:

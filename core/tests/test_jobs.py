@@ -2,6 +2,7 @@
 
 import io
 import threading
+from typing import Annotated
 
 import pytest
 
@@ -17,6 +18,7 @@ from conpaas.errors import (
 from conpaas.jobs import JobRunner, resuming
 from conpaas.records import Records
 from conpaas.rpc import KEPT_STEPS, Job, JobState, Progress, Upload, expose, find_operation
+from conpaas.schema import Option
 
 WAIT = 10
 
@@ -109,6 +111,18 @@ class Target:
         if how == "agent":
             raise AgentError("node-3 burns", detail=["node-3"])
         raise ZeroDivisionError("so wrong")
+
+    @expose()
+    def sign(
+        self,
+        name: str,
+        password: Annotated[str, "Never shown", Option(secret=True)],
+        fails: bool = True,
+    ) -> Job[None]:
+        """Fail with a secret in hand."""
+        yield Progress(0, "signing")
+        if fails:
+            raise AgentError("it was not accepted")
 
     @expose()
     def answer(self, what: str) -> Job[object]:
@@ -261,6 +275,20 @@ def test_a_result_that_is_no_json_fails_the_job_instead_of_hanging_it(runner, ta
     assert report.state is JobState.FAILED
     assert not runner.busy("thing")
     assert target.states[-1][0] is JobState.FAILED
+
+
+def test_a_job_that_failed_tells_what_it_was_asked_with_but_no_secret(runner, target, records):
+    runner.recover({target.name: target}.get)
+    number = submit(runner, target, "sign", name="contract", password="canary-7")
+    assert ended(runner, number).arguments == {"name": "contract"}
+    assert [job.arguments for job in runner.latest()] == [{}]
+    done = submit(runner, target, "sign", name="contract", password="canary-7", fails=False)
+    assert ended(runner, done).arguments == {}
+    # Nobody asked: it is the manager's own doing.
+    own = runner.submit(
+        target, target.declared("sign"), {"name": "contract", "password": "canary-7"}
+    )
+    assert ended(runner, own).arguments == {}
 
 
 def test_a_job_that_is_not_there_is_not_found(runner):

@@ -160,6 +160,39 @@ class SupervisorContract(abc.ABC):
             supervisor.stop("deaf", wait=0.1)
         os.kill(supervisor.pid("deaf"), signal.SIGKILL)
 
+    def test_a_program_is_stopped_by_the_signal_that_it_wants(self, supervisor):
+        script = "trap 'echo bye; exit' QUIT; echo up; while :; do sleep 0.02; done"
+        supervisor.define("polite", ["sh", "-c", script], stop_signal="QUIT")
+        supervisor.start("polite")
+        eventually(lambda: "up" in supervisor.tail("polite"))
+
+        supervisor.stop("polite")
+
+        eventually(lambda: "bye" in supervisor.tail("polite"))
+
+    def test_a_program_that_does_not_stop_is_killed_after_its_own_time(self, supervisor):
+        script = "trap '' QUIT; echo deaf; while :; do sleep 0.02; done"
+        command = ["sh", "-c", script]
+        supervisor.define("deaf", command, stop_signal="QUIT", kill_after=0.3)
+        supervisor.start("deaf")
+        eventually(lambda: "deaf" in supervisor.tail("deaf"))
+        supervisor.stop("deaf", wait=5)
+        assert not supervisor.is_running("deaf")
+
+    def test_what_a_killed_program_leaves_is_killed_where_that_is_wanted(
+        self, supervisor, tmp_path
+    ):
+        script = f"sleep 1000 & echo $! >> {tmp_path}/children; wait"
+        supervisor.define("server", ["sh", "-c", script], whole=True)
+        supervisor.start("server")
+        children = tmp_path / "children"
+        child = int(eventually(lambda: children.exists() and children.read_text().strip()))
+
+        os.kill(supervisor.pid("server"), signal.SIGKILL)
+
+        eventually(lambda: not is_alive(child))
+        eventually(lambda: len(children.read_text().split()) == 2)  # and it came back
+
     def test_signals_reach_the_program(self, supervisor):
         script = (
             "trap 'echo hup' HUP; trap 'echo usr1' USR1; echo up; while :; do sleep 0.02; done"

@@ -43,6 +43,7 @@ class Figure:
         unit: Of both.
         aim: What ``ours / baseline`` should not exceed, None where there is no aim.
         more: The aim is for ``ours - baseline`` instead.
+        at_least: The ratio should not fall below the aim: more is better.
     """
 
     what: str
@@ -51,6 +52,7 @@ class Figure:
     unit: str
     aim: float | None = None
     more: bool = False
+    at_least: bool = False
 
     @property
     def value(self) -> float:
@@ -60,7 +62,9 @@ class Figure:
     @property
     def reached(self) -> bool | None:
         """Whether the aim is reached, None where there is none."""
-        return None if self.aim is None else self.value <= self.aim
+        if self.aim is None:
+            return None
+        return self.value >= self.aim if self.at_least else self.value <= self.aim
 
 
 def alternate(*measure: Callable[[], T], runs: int) -> list[list[T]]:

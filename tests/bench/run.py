@@ -4,8 +4,9 @@ Baseline and ours are measured in turns and their medians compared, so that the 
 something on a busy machine, where the absolute figures do not.  A missed aim is no failure: the
 exit status is 1 only when a measurement could not be made.
 
-Everything that is needed is started here and ended again.  The bench ``nodes`` (real machines)
-needs root and makes a nutshell of its own, called ``bench``.
+Everything that is needed is started here and ended again.  The benches ``nodes``, ``proxy``,
+``deploy`` and ``scaling`` (real machines) need root and make a nutshell of their own, called
+``bench``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import traceback
 from harness import Figure
 
 #: Each is a module ``bench_<name>`` with ``measure(runs)``; its docstring tells what it does.
-BENCHES = ("cli", "director", "frontend", "manager", "fan_out", "agent", "nodes")
+BENCHES = (
+    "cli", "director", "frontend", "manager", "fan_out", "agent", "nodes",
+    "proxy", "deploy", "scaling",
+)  # fmt: skip
 _COLUMNS = "{:<58} {:>12} {:>12} {:>9} {:>10}  {}"
 
 
@@ -40,12 +44,13 @@ def main() -> int:
 
 def _row(figure: Figure) -> str:
     sign = "+{:.2f}" if figure.more else "{:.2f} x"
+    bound = ">=" if figure.at_least else "<="
     return _COLUMNS.format(
         figure.what,
         f"{figure.baseline:.4g} {figure.unit}",
         f"{figure.ours:.4g} {figure.unit}",
         sign.format(figure.value),
-        "" if figure.aim is None else f"<= {sign.format(figure.aim)}",
+        "" if figure.aim is None else f"{bound} {sign.format(figure.aim)}",
         {True: "yes", False: "NO", None: ""}[figure.reached],
     ).rstrip()
 

@@ -21,8 +21,8 @@ from conpaas.rpc import (
     JobStep,
     Operation,
     Progress,
-    Upload,
     arguments_from_json,
+    tellable,
 )
 from conpaas.schema import to_json
 from conpaas.state import State
@@ -80,6 +80,7 @@ class JobRunner:
         self._changed = changed
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
+        self._find: Callable[[str], Target | None] = lambda name: None
 
     def submit(
         self, target: Target, operation: Operation, arguments: dict[str, Any], user: str = ""
@@ -110,7 +111,7 @@ class JobRunner:
                     "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                     target.name,
                     operation.name,
-                    json.dumps(_recordable(arguments)),
+                    json.dumps(_recordable(operation, arguments)),
                     user,
                     running.before,
                     first.percent,
@@ -127,6 +128,7 @@ class JobRunner:
 
         Those that resume are run again from the top; the others are recorded as interrupted.
         """
+        self._find = find
         rows = self._records.execute("SELECT * FROM job WHERE state = 'running' ORDER BY id")
         again = [pair for row in rows if (pair := self._taken_up(row, find(row["target"])))]
         # All are known to be at work before the first one goes on: it may look for the others.
@@ -169,7 +171,19 @@ class JobRunner:
         if report.state.ended and at_work:
             # Its end is still being announced: whoever hears of it may rely on it.
             return replace(report, state=JobState.RUNNING, finished=None, result=None, error=None)
+        if report.state.ended and report.state is not JobState.DONE:
+            return replace(report, arguments=self._arguments(rows[0]))
         return report
+
+    def _arguments(self, row: Any) -> dict[str, Any]:
+        """Return what somebody asked for that has not been done."""
+        target = self._find(row["target"])
+        if target is None or not row["user"]:
+            return {}
+        try:
+            return tellable(target.declared(row["operation"]), json.loads(row["arguments"]))
+        except NotFoundError:
+            return {}  # an operation that is not there any more
 
     def latest(self, count: int = 50) -> list[JobReport]:
         """Return the latest jobs, newest first."""
@@ -352,9 +366,10 @@ def _unknown(operation: str) -> Operation:
     )  # fmt: skip
 
 
-def _recordable(arguments: dict[str, Any]) -> dict[str, Any]:
-    # A file is gone with its request: a job that takes one cannot resume.
-    return {k: to_json(v) for k, v in arguments.items() if not isinstance(v, Upload)}
+def _recordable(operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
+    # A file is gone with its request, and a secret is not to be kept: both resume without them.
+    left_out = {p.name for p in operation.parameters if p.is_upload or p.hint.option.secret}
+    return {name: to_json(value) for name, value in arguments.items() if name not in left_out}
 
 
 def _first_step(job: Job[Any]) -> tuple[Progress, Job[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -55,7 +55,8 @@ KEPT_STEPS = 100
 class JobReport:
     """A job, as those who wait for it see it; times are seconds since 1970, UTC.
 
-    ``steps`` are in the report of one job, not in those of a list.
+    ``steps`` are in the report of one job, not in those of a list; so are the ``arguments`` of one
+    that has ended without being done, so that it can be asked for again: no secrets, no files.
     """
 
     id: int
@@ -70,3 +71,4 @@ class JobReport:
     result: Any = None
     error: dict[str, Any] | None = None
     steps: tuple[JobStep, ...] = ()
+    arguments: dict[str, Any] = field(default_factory=dict)

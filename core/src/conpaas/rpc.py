@@ -250,6 +250,12 @@ def arguments_from_json(
     }
 
 
+def tellable(operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call, in JSON's terms, that may be shown to who asked for it."""
+    secret = {p.name for p in operation.parameters if p.hint.option.secret}
+    return {name: value for name, value in arguments.items() if name not in secret}
+
+
 class JobStarted(Exception):  # noqa: N818 - an answer, not an error
     """A channel's answer that a job has begun; ``watch`` is where its reports are."""
 

@@ -37,7 +37,9 @@ class Check:
 class Option:
     """How the command line spells a parameter: a short option, a placeholder, no echo.
 
-    A ``secret`` is typed twice, unless it is one that is ``known`` already.
+    A ``secret`` is typed twice, unless it is one that is ``known`` already; its value is never
+    recorded with a job, so that a job that resumes must do without it.  One that may be missing
+    is ``asked`` for all the same, without echo if the argument of that name is true.
     """
 
     short: str | None = None
@@ -45,6 +47,7 @@ class Option:
     secret: bool = False
     positional: bool | None = None
     known: bool = False
+    asked: str = ""
 
 
 @dataclass(frozen=True)

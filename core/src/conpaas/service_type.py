@@ -14,12 +14,15 @@ class Role:
         summary: What such a node does, in a few words.
         fixed: Users neither add nor remove nodes of this role; the service sees to them.
         replace_lost: A node of this role that is lost is replaced by a new one at once.
+        keep_address: Who replaces a lost node of this role gets its address, where the cloud can
+            give it again: for nodes whose address people and programs know.
     """
 
     name: str
     summary: str
     fixed: bool = False
     replace_lost: bool = False
+    keep_address: bool = False
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,15 @@ class Manager(ServiceManager[ServiceAgent]):
     ) -> None:
         """Set the password."""
 
+    @expose(done="Label '{name}' written.")
+    def write_label(
+        self,
+        name: str,
+        text: Annotated[str | None, Option(secret=True, positional=True, asked="secret")] = None,
+        secret: bool = False,
+    ) -> None:
+        """Write a label."""
+
     @expose(confirm="The cake is lost.", done="Cake {name} eaten.")
     def eat(self, name: str) -> None:
         """Eat a cake."""

@@ -109,6 +109,41 @@ def test_a_new_password_may_come_through_a_pipe(installed, configured, director)
     assert "the option --password is missing" in ran.stderr
 
 
+LABEL = "/applications/1/services/1/write_label"
+
+
+def test_a_value_that_is_missing_is_asked_for_and_shown_as_it_is_typed(terminal, director):
+    director.answers[LABEL] = None
+    types = [("Text:", "sweet")]
+    code, shown = terminal("cps-bakery", "write_label", "1", "1", "front", types=types)
+    assert (code, director.requests[0].json) == (0, {"name": "front", "text": "sweet"})
+    assert "sweet" in shown
+
+
+def test_a_secret_value_is_typed_twice_and_not_shown(terminal, director):
+    director.answers[LABEL] = None
+    types = [("Text:", "canary"), ("Retype text:", "canary")]
+    words = ("write_label", "1", "1", "front", "--secret")
+    code, shown = terminal("cps-bakery", *words, types=types)
+    assert code == 0
+    assert director.requests[0].json == {"name": "front", "text": "canary", "secret": True}
+    assert "canary" not in shown
+
+
+def test_a_value_comes_through_a_pipe_with_all_its_lines(installed, configured, director):
+    director.answers[LABEL] = None
+    words = ("write_label", "1", "1", "front")
+    ran = installed("cps-bakery", *words, "--secret", input="-----BEGIN\nKEY-----\n")
+    assert ran.returncode == 0
+    assert director.requests[0].json["text"] == "-----BEGIN\nKEY-----"
+    assert "KEY" not in ran.stdout + ran.stderr
+    ran = installed("cps-bakery", *words, input="")
+    assert ran.returncode == 2
+    assert "the text is missing; to have it empty, give ''" in ran.stderr
+    ran = installed("cps-bakery", *words, "")
+    assert (ran.returncode, director.requests[-1].json["text"]) == (0, "")
+
+
 def test_a_new_authority_is_asked_about(terminal, director, configured):
     certificates = director.certificates
     (configured / ".conpaas/ca_cert.pem").unlink()

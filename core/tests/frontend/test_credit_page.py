@@ -1,5 +1,6 @@
 """The page of credit, which a feature brings: its chart, its history."""
 
+import re
 import time
 import xml.etree.ElementTree as ET
 
@@ -10,7 +11,7 @@ from conpaas.director.models import User
 from conpaas.features import credits
 from conpaas.features.credits.api import CreditUse
 from conpaas.features.credits.chart import COLOURS, OTHERS, chart, series
-from conpaas.features.credits.director.tables import CreditEntry
+from conpaas.features.credits.director.tables import CreditAccount, CreditEntry
 from conpaas.plugins import Plugins
 
 PATH = "/plugins/credits/use"
@@ -55,6 +56,17 @@ def test_its_chart_is_what_a_strict_policy_lets_in(browser):
     assert not [a for _, a in page.elements if "style" in a or any(k[:2] == "on" for k in a)]
     assert EVIL in " ".join(page.texts)
     assert "zqx()</script>" not in page.content.decode()
+
+
+def test_who_is_not_charged_has_unlimited_left_in_each_line_of_the_history(browser):
+    User.update(admin=True).execute()
+    CreditAccount.update(unlimited=True).where(CreditAccount.user == 1).execute()
+    CreditEntry.create(
+        user=1, time=time.time(), amount=0, kind="charge", machine=1, hour=0, application=1,
+        application_name="shop",
+    )  # fmt: skip
+    left = re.findall(r'data-label="Left"[^>]*>([^<]*)<', browser.get(PATH).content.decode())
+    assert left[0] == "unlimited"
 
 
 def test_its_history_has_pages(browser):

@@ -4,8 +4,6 @@ import gzip
 import json
 from urllib.parse import quote
 
-import pytest
-
 from conpaas.api import Applications, Services
 from conpaas.rpc import finish
 from conpaas.state import State
@@ -156,52 +154,6 @@ def test_stopping_asks_first(browser, cluster, service):
     assert "Start" in browser.get(service).text
 
 
-# -- scaling ----------------------------------------------------------------------------------
-
-
-def test_nodes_are_added_until_there_are_as_many_as_wanted(browser, cluster, service):
-    page = browser.post(
-        f"{service}/scale",
-        {"count.node": "2", "was.node": "1", "count.keeper": "1", "was.keeper": "0"},
-    )
-    assert page.location.startswith("/applications/1/jobs/")
-    cluster.wait(lambda: "done" in browser.get(page.location).text)
-    assert len(cluster.agents(1, 1)) == 3
-
-
-def test_removing_nodes_is_asked_for_first(browser, cluster, service):
-    cluster.run(cluster.service_stub("simple", 1, 1).add_nodes(nodes={"node": 2}))
-    fields = {"count.node": "1", "was.node": "3", "count.keeper": "0", "was.keeper": "0"}
-    page = browser.post(f"{service}/scale", fields)
-    assert page.status == 200
-    assert "2 node nodes of New simple service will be drained" in page.text
-    assert len(cluster.agents(1, 1)) == 3
-    done = browser.post(f"{service}/scale", {**fields, "confirmed": "yes"})
-    cluster.wait(lambda: "done" in browser.get(done.location).text)
-    assert len(cluster.agents(1, 1)) == 1
-
-
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        ({"count.node": "x"}, "'x' is not a number"),
-        ({"count.node": "-1"}, "there cannot be -1 nodes"),
-        ({"count.node": "1"}, "there are that many already"),
-        ({"count.node": "0", "count.keeper": "1"}, "one after the other"),
-        ({"count.node": "2", "was.node": "5"}, "there are 1 node nodes by now, not 5"),
-        ({"count.node": "99999"}, "out of range"),
-    ],
-)
-def test_a_wrong_number_of_nodes_is_told_and_changes_nothing(
-    browser, cluster, service, fields, told
-):
-    page = browser.post(f"{service}/scale", {"count.keeper": "0", **fields})
-    assert page.status in (400, 409)
-    assert told in page.text
-    assert page.field("count.node")["value"] == fields["count.node"]
-    assert len(cluster.agents(1, 1)) == 1
-
-
 # -- operations -------------------------------------------------------------------------------
 
 
@@ -325,7 +277,10 @@ def test_a_job_that_failed_says_why_and_can_be_tried_again(browser, cluster, ser
     cluster.wait(lambda: "failed" in browser.get(page.location).text)
     page = browser.get(page.location)
     assert "the node burns" in page.text
-    assert f"{service}/operations/add_nodes" in page.links
+    (again,) = [a for a in page.links if a.startswith(f"{service}/operations/add_nodes?")]
+    form = browser.get(again)
+    assert form.field("nodes.node")["value"] == "1"
+    assert form.field("nodes.keeper")["value"] == "0"
 
 
 def test_the_pages_of_the_system_show_what_there_is(browser, service):

@@ -52,8 +52,18 @@ class ManagerDesk(abc.ABC):
         roles: Annotated[tuple[str, ...], "A role for each machine"],
         key: Annotated[str, "The same key gets the same machines, however often it is asked"],
         cloud: CloudOption = None,
+        replaces: Annotated[
+            tuple[int, ...],
+            "For each role the number of a lost machine, which is destroyed, and whose cloud and, "
+            "if possible, address the new one gets; 0 where there is none",
+        ] = (),
     ) -> Job[tuple[MachineInfo, ...]]:
         """Create machines for a service and wait until each has joined."""
+
+    @abc.abstractmethod
+    @expose(reads=True, hidden=True)
+    def keeps_addresses(self, cloud: Annotated[str, "Name of a cloud"]) -> bool:
+        """Tell whether a cloud can give a machine the address that a lost one had."""
 
     @abc.abstractmethod
     @expose(hidden=True, resumes=True)

@@ -45,6 +45,28 @@ def secret(prompt: str, missing: str) -> str:
     return text
 
 
+def value(name: str, *, hidden: bool) -> str:
+    """Return a value that is typed, shown or not, or all that comes out of a pipe.
+
+    Raises:
+        Usage: There is none.
+    """
+    try:
+        if not sys.stdin.isatty():
+            # With its lines, as keys have them; only the end of the last one is nobody's.
+            text = sys.stdin.read()
+            text = text.removesuffix("\n").removesuffix("\r")
+        elif hidden:
+            return new_secret(name, f"the {name.lower()} is missing")
+        else:
+            text = input(f"{name}: ")
+    except (EOFError, UnicodeDecodeError) as error:
+        raise Usage(f"the {name.lower()} is missing, or is no text: {error}") from None
+    if not text:
+        raise Usage(f"the {name.lower()} is missing; to have it empty, give ''")
+    return text
+
+
 def new_secret(name: str, missing: str) -> str:
     """Return a new secret, which is typed twice at a terminal."""
     while True:

@@ -105,6 +105,7 @@ def _argument(parameter: Parameter) -> Argument:
         many=many,
         secret=option.secret,
         known=option.known,
+        asked=option.asked,
         choices=choices,
     )
 
@@ -217,6 +218,7 @@ def _switch(name: str, kind: str, short: str, metavar: str, text: str) -> Argume
         many=False,
         secret=False,
         known=False,
+        asked="",
         choices={},
     )
 

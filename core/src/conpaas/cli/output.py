@@ -39,6 +39,8 @@ def show(
         emit(style, result, columns)
     elif command["done"] and not wanted:
         print(_sentence(command["done"], arguments, result))
+        if isinstance(result, dict) and result.get("note"):
+            print(visible(f"Note: {result['note']}"))
     elif result is None:
         print("done.")
     elif isinstance(result, list):

@@ -79,6 +79,13 @@ def _director(options: dict[str, str], *, public: bool = False) -> Director:
 
 def _ask_secrets(command: Command, parsed: Parsed) -> None:
     for argument in command["arguments"]:
+        name, hides = argument["name"], argument["asked"]
+        if hides and name not in parsed.argument:
+            from conpaas.cli.ask import value
+
+            parsed.argument[name] = value(
+                name.capitalize(), hidden=bool(parsed.argument.get(hides))
+            )
         if argument["required"] and argument["flags"] and argument["name"] not in parsed.argument:
             missing = f"the option {argument['flags'][-1]} is missing"
             if not argument["secret"]:

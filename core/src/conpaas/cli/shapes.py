@@ -30,6 +30,7 @@ class Argument(TypedDict):
     many: bool
     secret: bool
     known: bool
+    asked: str
     choices: dict[str, Any]
 
 

@@ -30,7 +30,7 @@ def follow(
     Raises:
         Failure: It failed; or the director stayed away; or the user left.
     """
-    meter, pause, silent_since = Meter(), FIRST_PAUSE, 0.0
+    meter, pause, silent_since, told = Meter(), FIRST_PAUSE, 0.0, 0
     try:
         while True:
             try:
@@ -44,6 +44,10 @@ def follow(
                 time.sleep(LONGEST_PAUSE * 2)
                 continue
             silent_since = 0.0
+            # Those too that came and went between two looks: what moved where must be told.
+            for step in report.get("steps", ())[told:]:
+                meter.step(int(step["percent"]), str(step["message"]))
+                told += 1
             if report["state"] == "done":
                 meter.step(100, str(report["message"]))
                 return report["result"]

@@ -79,6 +79,9 @@ class Cloud(abc.ABC):
     May override:
         ``find_machine``, ``start_machine``, ``console``, ``problems``.
 
+    May set:
+        ``keeps_addresses``, where it can give a machine the address that an earlier one had.
+
     Given to you:
         ``self.name`` (the section's name), ``self.settings`` (an instance of ``Settings``),
         ``self.deployment`` (whose machines these are: tag with it, list only what carries it).
@@ -88,6 +91,9 @@ class Cloud(abc.ABC):
     kind: ClassVar[str]
     #: A frozen dataclass: the other keys of the section, with their defaults.
     Settings: ClassVar[type[Any]]
+
+    #: Whether ``create_machine`` gives the address that it is asked for, when that is free.
+    keeps_addresses: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Any, deployment: str) -> None:
         self.name = name
@@ -101,6 +107,7 @@ class Cloud(abc.ABC):
         user_data: str,
         tags: Mapping[str, str],
         size: str | None = None,
+        address: str | None = None,
     ) -> CloudMachine:
         """Create and boot a machine with the cloud's image.
 
@@ -110,6 +117,8 @@ class Cloud(abc.ABC):
             user_data: cloud-init's, under 4 KB.
             tags: Put on the machine beside :data:`DEPLOYMENT_TAG`.
             size: One of :meth:`sizes`; None takes the configured one.
+            address: Which to give it, if the cloud can and nothing has it; otherwise the machine
+                gets another one, as with None.
 
         Raises:
             InvalidError: There is no such size.

@@ -89,6 +89,29 @@ class CloudConformance:
         assert [m.id for m in cloud.list_machines()] == [machine.id]
         assert [v.id for v in cloud.list_volumes()] == [volume.id]
 
+    def test_an_address_that_was_let_go_is_given_again_where_the_cloud_can(
+        self, cloud: Cloud
+    ) -> None:
+        lost = cloud.create_machine("lost", "", {})
+        cloud.destroy_machine(lost.id)
+        other = cloud.create_machine("other", "", {})
+        heir = cloud.create_machine("heir", "", {}, address=lost.address)
+        assert heir.address is not None
+        assert heir.address != other.address
+        if cloud.keeps_addresses:
+            assert heir.address == lost.address
+            assert cloud.find_machine("heir") == heir
+
+    def test_an_address_is_never_given_twice_nor_is_one_that_is_none(self, cloud: Cloud) -> None:
+        one = cloud.create_machine("one", "", {})
+        wanted = (one.address, "255.255.255.255", "no-address", "")
+        others = [
+            cloud.create_machine(f"other {number}", "", {}, address=address).address
+            for number, address in enumerate(wanted)
+        ]
+        assert not {*wanted, None} & set(others)
+        assert len(set(others)) == len(wanted)
+
     def test_an_unknown_size_is_refused_and_nothing_is_made(self, cloud: Cloud) -> None:
         with pytest.raises(InvalidError, match="no size 'gigantic'"):
             cloud.create_machine("one", "", {}, size="gigantic")

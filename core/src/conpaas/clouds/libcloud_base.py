@@ -48,8 +48,8 @@ class LibcloudCloud(Cloud):
         ``kind``, ``Settings`` (with ``image`` and ``size``), ``make_driver`` (give it a time-out).
 
     May override:
-        ``image``, ``machine_options``, ``volume_options``, ``attachment``, ``device``,
-        ``volume_unit``, ``attempts``, ``pause``.
+        ``image``, ``machine_options``, ``address_options``, ``volume_options``, ``attachment``,
+        ``device``, ``volume_unit``, ``attempts``, ``pause``.
 
     Given to you:
         ``self.driver`` (one for each thread), ``self.call``.
@@ -79,6 +79,13 @@ class LibcloudCloud(Cloud):
         """Return the driver's own arguments of ``create_node``."""
         return {"ex_userdata": user_data, "ex_metadata": dict(tags)}
 
+    def address_options(self, address: str) -> dict[str, Any]:
+        """Return the driver's own arguments of ``create_node`` that ask for an address.
+
+        Most drivers have none: a cloud that has some sets ``keeps_addresses`` too.
+        """
+        return {}
+
     def volume_options(self, tags: Mapping[str, str]) -> dict[str, Any]:
         """Return the driver's own arguments of ``create_volume``."""
         return {"ex_metadata": dict(tags)}
@@ -100,6 +107,7 @@ class LibcloudCloud(Cloud):
         user_data: str,
         tags: Mapping[str, str],
         size: str | None = None,
+        address: str | None = None,
     ) -> CloudMachine:
         """Create a machine, or return the one of this name."""
         chosen = self._size(size or self.settings.size)
@@ -107,6 +115,8 @@ class LibcloudCloud(Cloud):
             return earlier
         image = self.image()
         options = self.machine_options(user_data, {**tags, DEPLOYMENT_TAG: self.deployment})
+        if address is not None:
+            options |= self.address_options(address)
         try:
             return self._calls.create(
                 f"create the machine {name}",

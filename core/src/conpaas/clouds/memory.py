@@ -43,6 +43,7 @@ class MemoryCloud(Cloud):
     kind: ClassVar[str] = "memory"
     Settings: ClassVar[type[MemorySettings]] = MemorySettings
     settings: MemorySettings
+    keeps_addresses: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class MemoryCloud(Cloud):
         user_data: str,
         tags: Mapping[str, str],
         size: str | None = None,
+        address: str | None = None,
     ) -> CloudMachine:
         """Create a machine and tell ``on_create``, or return the one of this name."""
         wanted, known = size or self.settings.size, [each.name for each in _SIZES]
@@ -72,7 +74,7 @@ class MemoryCloud(Cloud):
             for machine in self._machines():
                 if machine.name == name:
                     return machine
-            machine = self.provider.make(name, {**tags, DEPLOYMENT_TAG: self.deployment})
+            machine = self.provider.make(name, {**tags, DEPLOYMENT_TAG: self.deployment}, address)
         if machine.state is MachineState.RUNNING:
             self.provider.on_create(machine, user_data)
         self.provider.answer(name)

@@ -129,8 +129,8 @@ class MemoryProvider:
             self.machines[machine.id] = machine
         return machine
 
-    def make(self, name: str, tags: Mapping[str, str]) -> CloudMachine:
-        """Make a machine that boots, or does not, as ordered."""
+    def make(self, name: str, tags: Mapping[str, str], wanted: str | None = None) -> CloudMachine:
+        """Make a machine that boots, or does not, as ordered; at an address if that is free."""
         with self.lock:
             if 0 < self.settings.quota <= len(self.machines):
                 raise CloudError(
@@ -139,7 +139,7 @@ class MemoryProvider:
                 )
             state, console = self._boots.popleft() if self._boots else (MachineState.RUNNING, "")
             promised = bool(self._promised)
-            address = self._promised.popleft() if promised else self._free_address()
+            address = self._promised.popleft() if promised else self._free_address(wanted)
             machine_id = f"m-{next(self._numbers)}"
             self.consoles[machine_id] = console
             return self.put(
@@ -183,9 +183,18 @@ class MemoryProvider:
             self.volumes[volume.id] = placed
         return placed
 
-    def _free_address(self) -> str:
+    def _free_address(self, wanted: str | None) -> str:
         taken = {machine.address for machine in self.machines.values()}
+        if wanted is not None and wanted not in taken and _is_in(wanted, self.settings.subnet):
+            return wanted
         return next(address for address in self._addresses if address not in taken)
+
+
+def _is_in(address: str, subnet: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(address) in ipaddress.IPv4Network(subnet)
+    except ValueError:
+        return False
 
 
 def _in_turn(subnet: str) -> Iterator[str]:

@@ -33,7 +33,12 @@ class DeskObject(ApiObject, api.ManagerDesk):
         return found
 
     def create_machines(
-        self, service: int, roles: tuple[str, ...], key: str, cloud: str | None = None
+        self,
+        service: int,
+        roles: tuple[str, ...],
+        key: str,
+        cloud: str | None = None,
+        replaces: tuple[int, ...] = (),
     ) -> Job[tuple[MachineInfo, ...]]:
         """Create machines for a service and wait until each has joined."""
         application = self.application
@@ -42,10 +47,36 @@ class DeskObject(ApiObject, api.ManagerDesk):
         if found is None:
             raise NotFoundError(f"application {application.id} has no service {service}")
         # Noted before it is answered: whoever stops the service from now on finds them.
-        rows = self.director.room.want(application, service, found.type, roles, key, cloud)
+        lost = self._lost(service, roles, replaces)
+        rows = self.director.room.want(
+            application, service, found.type, roles, key, cloud, lost=lost
+        )
         yield Progress(0, "asking the cloud")
-        rows = yield from self.director.room.boot(rows)
+        if living := [row for row in lost if row is not None and row.state != Life.GONE]:
+            yield Progress(0, f"giving {', '.join(row.name for row in living)} back first")
+            self.director.room.destroy(living)  # it has the address that its successor shall have
+        heirs = zip(rows, lost, strict=True)
+        addresses = {row.id: one.address for row, one in heirs if one is not None and one.address}
+        rows = yield from self.director.room.boot(rows, addresses)
         return tuple(machine_info(row) for row in rows)
+
+    def keeps_addresses(self, cloud: str) -> bool:
+        """Tell whether a cloud can give a machine the address that a lost one had."""
+        return self.director.room.cloud(cloud).keeps_addresses
+
+    def _lost(
+        self, service: int, roles: tuple[str, ...], replaces: tuple[int, ...]
+    ) -> list[Machine | None]:
+        """Return for each role the machine that is replaced, None where there is none."""
+        if len(replaces) not in (0, len(roles)):
+            raise InvalidError("replaces: there must be a number for each role")
+        rows = Machine.select().where(
+            Machine.id.in_(replaces),
+            Machine.application == self.application,
+            Machine.service == service,
+        )
+        found = {row.id: row for row in rows}
+        return [found.get(number) for number in replaces or (0,) * len(roles)]
 
     def remove_machines(self, machines: tuple[int, ...]) -> Job[None]:
         """Destroy machines of the application."""

@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ from conpaas.rpc import (
     Operation,
     Progress,
     arguments_from_json,
+    tellable,
 )
 from conpaas.schema import to_json
 
@@ -203,7 +204,13 @@ class DirectorJobs:
         if job is None or not _may_see(job, caller):
             raise NotFoundError(f"there is no job {number}")
         steps = tuple(JobStep(*step) for step in json.loads(job.steps))
-        return replace(_report(job), steps=steps)
+        report = replace(_report(job), steps=steps)
+        if report.state.ended and report.state is not JobState.DONE:
+            # An operation may not be there any more.
+            with suppress(NotFoundError):
+                declared = self._declared(job.object, job.operation)
+                return replace(report, arguments=tellable(declared, json.loads(job.arguments)))
+        return report
 
     def latest(self, caller: Caller, count: int = 50) -> tuple[JobReport, ...]:
         """Return the latest jobs that a caller may see, newest first."""

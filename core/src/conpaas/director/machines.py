@@ -92,6 +92,7 @@ class MachineRoom:
         request: str,
         cloud: str | None,
         takes_over: bool = False,
+        lost: Sequence[Machine | None] = (),
     ) -> list[Machine]:
         """Note that machines shall be; the same request gets the same machines.
 
@@ -103,18 +104,19 @@ class MachineRoom:
             request: The key of the request.
             cloud: Name of the cloud, None for the application's.
             takes_over: The machine is a manager's that replaces a lost one.
+            lost: For each role the machine whose cloud the new one shall be in, if any.
         """
         place = self.cloud(cloud or application.cloud)
         with database.atomic():
             found = list(_asked(application, request))
             if found:
                 return found
-            for role in roles:
+            for role, before in zip(roles, lost or [None] * len(roles), strict=True):
                 row = Machine.create(
                     application=application,
                     service=service,
                     role=role,
-                    cloud=place.name,
+                    cloud=place.name if before is None else before.cloud,
                     state=Life.WANTED.value,
                     request=request,
                     takes_over=takes_over,
@@ -130,15 +132,21 @@ class MachineRoom:
             self._wanted(machines)
             return machines
 
-    def boot(self, machines: Sequence[Machine]) -> Job[list[Machine]]:
+    def boot(
+        self, machines: Sequence[Machine], addresses: Mapping[int, str] | None = None
+    ) -> Job[list[Machine]]:
         """Create machines that shall be and wait until they have joined.
+
+        Args:
+            machines: Which.
+            addresses: Those that they shall have if possible, by the machine's number.
 
         Raises:
             CloudError: One failed; then all of them are destroyed.
         """
         try:
             yield Progress(0, f"creating {', '.join(m.name for m in machines)}")
-            self._create([m for m in machines if m.state == Life.WANTED])
+            self._create([m for m in machines if m.state == Life.WANTED], addresses or {})
             yield from self._wait_joined([m.id for m in machines])
         except Exception:
             try:
@@ -186,10 +194,12 @@ class MachineRoom:
 
     # -- creating -----------------------------------------------------------------------------
 
-    def _create(self, rows: Sequence[Machine]) -> None:
+    def _create(self, rows: Sequence[Machine], addresses: Mapping[int, str]) -> None:
         tokens = {row.id: self._token(row) for row in rows}
         failures = []
-        for row, error in _each(lambda row: self._create_one(row, tokens[row.id]), rows):
+        for row, error in _each(
+            lambda row: self._create_one(row, tokens[row.id], addresses.get(row.id)), rows
+        ):
             if error is not None:
                 failures.append(f"{row.name}: {error}")
             elif not self._note_created(row):
@@ -208,7 +218,7 @@ class MachineRoom:
         ).where(Machine.id == row.id).execute()
         return token
 
-    def _create_one(self, row: Machine, token: str | None) -> None:
+    def _create_one(self, row: Machine, token: str | None, address: str | None) -> None:
         cloud = self.cloud(row.cloud)
         if token is None:
             found = cloud.find_machine(row.name)
@@ -224,6 +234,7 @@ class MachineRoom:
                     "conpaas-role": row.role,
                     "conpaas-machine": str(row.id),
                 },
+                **({"address": address} if address and cloud.keeps_addresses else {}),
             )
         if found is None:
             raise CloudError("it vanished while it was being created")

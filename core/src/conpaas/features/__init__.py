@@ -9,6 +9,7 @@ from types import ModuleType
 FEATURES = {
     "code": "conpaas.features.code.plugin",
     "credits": "conpaas.features.credits",
+    "environment": "conpaas.features.environment.plugin",
     "git": "conpaas.features.git.plugin",
     "local-cloud": "conpaas.features.local_cloud",
     "memory-cloud": "conpaas.features.memory_cloud",

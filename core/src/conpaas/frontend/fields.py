@@ -88,7 +88,8 @@ class Derived:
         # A password's blanks are its own.
         if first.kind not in ("secret", "long"):
             text = text.strip()
-        if text == "" and not (first.was_filled and self.parameter.hint.inner is str):
+        emptied = first.was_filled and (self.parameter.hint.inner is str or first.kind == "lines")
+        if text == "" and not emptied:
             if self.parameter.required:
                 raise InvalidError(f"{first.label}: this is needed")
             return ...
@@ -129,7 +130,8 @@ def derive(
     extras = get_args(parameter.hint.full)[1:]
     per_role = next((e for e in extras if isinstance(e, PerRole)), None)
     if per_role is not None:
-        return Derived(parameter, _count_fields(parameter, per_role, roles))
+        counts = value if isinstance(value, Mapping) else {}
+        return Derived(parameter, _count_fields(parameter, per_role, roles, counts))
     hint = parameter.hint.inner
     kind, item, offered = _kind(hint)
     if parameter.hint.option.secret:
@@ -187,7 +189,7 @@ def _kind(hint: Any) -> tuple[str, Any, tuple[Choice, ...]]:
 
 
 def _count_fields(
-    parameter: Parameter, per_role: PerRole, roles: Sequence[Role]
+    parameter: Parameter, per_role: PerRole, roles: Sequence[Role], counts: Mapping[str, Any]
 ) -> tuple[Field, ...]:
     return tuple(
         Field(
@@ -195,7 +197,7 @@ def _count_fields(
             label=in_words(role.name),
             kind="count",
             help=role.summary or per_role.help.format(role=role.name),
-            value="0",
+            value=str(counts.get(role.name, 0)),
             least=0,
         )
         for role in roles

@@ -49,8 +49,14 @@ def in_words(name: str) -> str:
 
 def said(reason: str) -> str:
     """Return the reason of a change, which begins with an operation's name, in words."""
-    first, blank, rest = reason.partition(" ")
+    first, blank, rest = first_line(reason).partition(" ")
     return in_words(first) + blank + rest
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text, with a mark when there are more."""
+    first, _, rest = text.partition("\n")
+    return f"{first} …" if rest.strip() else first
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -49,6 +49,11 @@ def sentence(operation: Operation, arguments: Mapping[str, Any], result: Any) ->
     return f"{in_words(operation.name)}: done."
 
 
+def note(result: Any) -> str:
+    """Return what a result says beside its sentence, in its field ``note``, or nothing."""
+    return str(result.get("note") or "") if isinstance(result, dict) else ""
+
+
 def _table(operation: Operation, result: list[Any]) -> Shown:
     if not result:
         return Shown("nothing")

@@ -58,6 +58,7 @@ def environment(
         "seconds": looks.seconds,
         "in_words": looks.in_words,
         "said": looks.said,
+        "first_line": looks.first_line,
         "paragraphs": _paragraphs,
     }
     made.globals |= {

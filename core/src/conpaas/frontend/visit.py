@@ -31,7 +31,7 @@ _LONGEST_FLASH = 1500  #: bytes; a cookie holds 4096, of which a third is for it
 
 @dataclass(frozen=True)
 class Flash:
-    """What is told on the next page; ``kind`` is ``done`` or ``error``."""
+    """What is told on the next page; ``kind`` is ``done``, ``warning`` or ``error``."""
 
     kind: str
     text: str

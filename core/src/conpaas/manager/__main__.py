@@ -45,6 +45,7 @@ def main(root: Path = Path("/")) -> None:
             ways,
             places.state,
             places.supervisor.log_file("manager"),
+            places.supervisor,
             places,
         )
         manager.start()

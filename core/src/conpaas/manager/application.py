@@ -22,6 +22,7 @@ from conpaas.manager.config import ManagerConfig
 from conpaas.manager.handover import Handover
 from conpaas.manager.host import ServiceHost
 from conpaas.manager.machines import MACHINES
+from conpaas.manager.news import News
 from conpaas.manager.nodes import Node
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
@@ -39,6 +40,7 @@ from conpaas.rpc import (
     stub,
 )
 from conpaas.state import STARTABLE, State
+from conpaas.supervisor.base import BaseSupervisor
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class ApplicationManager:
         ways: To agents and director.
         directory: Where files and the services' logs go.
         log_file: Where this process's own log is.
+        supervisor: Of the manager's machine.
         machine: The machine, when the manager has one of its own.
         clock: By which figures are kept; seconds since 1970.
     """
@@ -69,6 +72,7 @@ class ApplicationManager:
         ways: Ways,
         directory: Path,
         log_file: Path,
+        supervisor: BaseSupervisor,
         machine: Places | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -78,12 +82,14 @@ class ApplicationManager:
         self.address = config.manager.address
         self.directory = directory
         self.machine = machine
+        self.supervisor = supervisor
         self.plugins = plugins
         self.ways = ways
         self.book = Book(records)
         self.desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
         self.handover = Handover(self.book, self.desk)
-        self.runner = JobRunner(records, changed=self.handover.try_now)
+        self.news = News(self.handover.soon)
+        self.runner = JobRunner(records, changed=self._job_ended)
         self.blobs = DirectorBlobs(directory / "blobs", self.desk, Store(records, "blobs"))
         self.samples = Samples(directory / "samples.db")
         self.sampler = Sampler(
@@ -116,6 +122,7 @@ class ApplicationManager:
         self.runner.recover(self.target)
         self.handover.start()
         self.handover.soon()
+        self.news.wake()
 
     def close(self) -> None:
         """Close what is open; what runs meanwhile fails, as when the process is killed."""
@@ -176,12 +183,7 @@ class ApplicationManager:
         yield Progress(0, f"stopping service {number}")
         if number in self.services:
             yield from scaled(self._stop_service(self.services[number]), 0, 90)
-            host = self.services.pop(number)
-            host.close()
-            self.blobs.forget(host.name)
-            self.book.forget_service(number)
-            host.samples.forget()
-            host.log_path.unlink(missing_ok=True)
+            self._forget(number)
         self.handover.try_now()
 
     @expose(hidden=True, resumes=True, preempts=True)
@@ -211,6 +213,18 @@ class ApplicationManager:
         """Return what the manager's log has grown by."""
         return follow(self._log_file, lines, after)
 
+    def _forget(self, number: int) -> None:
+        host = self.services[number]
+        host.clear()
+        del self.services[number]
+        host.close()
+        host.samples.forget()
+        self.blobs.forget(host.name)
+        self.book.forget_service(number)
+        host.samples.forget()
+        self.news.spread()
+        host.log_path.unlink(missing_ok=True)
+
     def _stop_service(self, host: ServiceHost) -> Job[None]:
         stop = operations(type(host.manager))["stop"]
         while host.state() not in STARTABLE or self.runner.busy(host.name):
@@ -232,6 +246,10 @@ class ApplicationManager:
             raise ConPaaSError.from_json(report.error or {"message": report.message})
 
     # -- what jobs change ---------------------------------------------------------------------
+
+    def _job_ended(self) -> None:
+        self.handover.try_now()
+        self.news.wake()  # what had to wait for it need not wait any more
 
     def declared(self, operation: str) -> Operation:
         """Return the declaration of an operation of the manager itself."""
@@ -272,7 +290,10 @@ class ApplicationManager:
             self.runner,
             self.plugins,
             self._logs,
+            self.directory / "services",
+            self.supervisor,
             self.handover.soon,
+            self.news.spread,
             ServiceSamples(self.samples, number, self.config.monitoring.every, self.sampler.clock),
         )
 
@@ -291,11 +312,7 @@ class ApplicationManager:
         """Have the services that the director has: it is asked while managers are away."""
         wanted = {service.sid: service.type for service in self.desk.list_services()}
         for number in sorted(self.services.keys() - wanted.keys()):
-            gone = self.services.pop(number)
-            gone.close()
-            gone.samples.forget()
-            self.blobs.forget(gone.name)
-            self.book.forget_service(number)
+            self._forget(number)
         for number in sorted(wanted.keys() - self.services.keys() - self._left_out.keys()):
             self.book.add_service(number, wanted[number])
             self._load(number, wanted[number])

@@ -8,30 +8,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, TypeVar
 
-from conpaas.agent.base import LogEntry, ServiceAgent
-from conpaas.api import Change
-from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
+from conpaas.agent.base import ServiceAgent
+from conpaas.errors import ConPaaSError, WrongStateError
 from conpaas.features.monitoring.manager import MonitoringManager
-from conpaas.logs import After, Lines, follow, tail
-from conpaas.manager.counts import check_room, check_there, counts_by_role, in_words, machines
+from conpaas.manager.counts import machines
+from conpaas.manager.handlers import Handled, handled
+from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
-from conpaas.manager.startup import StartupManager
-from conpaas.rpc import Job, PerRole, Piece, Progress, expose, scaled
+from conpaas.manager.publishing import PublishingManager
+from conpaas.manager.scaling import ScalingManager
+from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
 
 A = TypeVar("A", bound=ServiceAgent)
 
-AgentId = Annotated[str, "Id of a node, as list_nodes shows it", Option(metavar="agent_id")]
 Counts = Annotated[dict[str, int], PerRole()]
 Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-c")]
-LogName = Annotated[str, "Which log", Option(short="-f")]
-
-#: What a handler may return: nothing, or a job whose progress the user sees.
-Handled = Job[None] | None
 
 
-class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
+class ServiceManager(
+    HistoryManager[A], PublishingManager[A], ScalingManager[A], MonitoringManager[A], abc.ABC
+):
     """Directs the nodes of one service of one application.
 
     Given to users by core:
@@ -51,13 +49,19 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         manager has come back, its nodes may have gone on without it.
         ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
+        ``foresee(more, fewer)``: what else such a change would move, in sentences.
+        ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
+        ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
         ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
         agent class), ``self.ask_all(…)`` and ``self.run_all(…)`` (all nodes at once),
         ``self.store`` (a persisted dictionary of JSON values), ``self.blobs`` (files that
-        survive the manager's machine), ``self.log``, ``self.state`` (never set it).
+        survive the manager's machine), ``self.log``, ``self.state`` (never set it);
+        ``self.publish(values)`` and ``self.published()`` (what services tell each other);
+        ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
+        service runs, and keeps, on the manager's machine: stopped and removed with the service).
 
     Handlers are plain methods, or generators that ``yield Progress(…)`` where they take long.
     They may be called again after a crash, so their steps must be idempotent.
@@ -85,7 +89,7 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         yield from scaled(self.initialise(nodes), 50, 60)
         yield from scaled(self.equip(nodes), 60, 70)
         yield Progress(70, "configuring the service")
-        yield from _handled(self.on_start(nodes), 70, 98)
+        yield from handled(self.on_start(nodes), 70, 98)
         self.place.tell_added(nodes)
 
     @expose(
@@ -102,7 +106,7 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         """Stop the service and give its machines back; code, settings and volumes are kept."""
         yield Progress(0, "winding the service down")
         try:
-            yield from _handled(self.on_stop(), 0, 40)
+            yield from handled(self.on_stop(), 0, 40)
         except Exception as error:
             # A node that cannot be asked, or a bug, must not keep the machines: they go anyway.
             self.log.warning("while winding down: %s", error, exc_info=error)
@@ -110,7 +114,8 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         gone = self.nodes
         yield from self._part(gone, 40, 60)
         yield Progress(60, f"giving {machines(len(gone))} back")
-        yield from scaled(self.place.machines.release_all(), 60, 100)
+        yield from scaled(self.place.machines.release_all(), 60, 98)
+        self._stop_programs()
         self.place.tell_removed(gone)
 
     @expose(
@@ -127,16 +132,20 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
             raise WrongStateError(f"service {self.number} is RUNNING and has no lost nodes")
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
-        yield from scaled(self.place.machines.release(gone), 0, 20)
         there = Counter(node.role for node in self.nodes)
-        missing = Counter(self._first_roles()) - there
-        yield from scaled(self.place.machines.provide(list(missing.elements()), None), 20, 50)
+        missing = list((Counter(self._first_roles()) - there).elements())
+        kept = self._kept_addresses(missing, gone)
+        # Those whose address somebody else gets are known until somebody has it.
+        without_heir = [node for node in gone if node not in kept]
+        yield from scaled(self.place.machines.release(without_heir), 0, 20)
+        yield from scaled(self.place.machines.provide(missing, None, kept), 20, 50)
+        yield from scaled(self.place.machines.release(gone), 50, 50)
         # Only now: before it is ready, what this job got before a crash looks left over too.
         yield from scaled(self.place.machines.tidy(), 50, 55)
         yield from scaled(self.initialise(self.nodes), 55, 60)
         yield from scaled(self.equip(self.nodes), 60, 70)
         yield Progress(70, "configuring the service")
-        yield from _handled(self.on_start(self.nodes), 70, 98)
+        yield from handled(self.on_start(self.nodes), 70, 98)
 
     @expose(
         states=(State.RUNNING,),
@@ -148,10 +157,7 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
     )
     def add_nodes(self, nodes: Counts, cloud: Cloud = None) -> Job[list[NodeInfo]]:
         """Add nodes to the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "add")
-        if not self.place.resuming:
-            check_room(counts, self.nodes, self.place.max_nodes)
-            self.check_add(counts)
+        counts = self._to_add(nodes)
         roles = [role for role, count in counts.items() for _ in range(count)]
         yield Progress(0, f"asking for {machines(len(roles))}")
         added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
@@ -159,12 +165,12 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
             yield from scaled(self.initialise(added), 50, 60)
             yield from scaled(self.equip(added), 60, 70)
             yield Progress(70, "configuring the new nodes")
-            yield from _handled(self.on_nodes_added(added), 70, 90)
+            yield from handled(self.on_nodes_added(added), 70, 90)
         except ConPaaSError as error:
             yield Progress(90, f"giving the new machines back, because: {error}")
             yield from self._part(added, 90, 92)
             yield from scaled(self.place.machines.release(added), 92, 95)
-            yield from _handled(self.on_nodes_removed(added), 95, 98)
+            yield from handled(self.on_nodes_removed(added), 95, 98)
             raise
         self.place.tell_added(added)
         return [self._info(node) for node in added]
@@ -178,22 +184,19 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
     )
     def remove_nodes(self, nodes: Counts) -> Job[list[NodeInfo]]:
         """Remove nodes from the running service."""
-        counts = counts_by_role(self.service, nodes, self.place.max_nodes, "remove")
-        if not self.place.resuming:
-            check_there(counts, self.nodes)
-            self.check_remove(counts)
+        counts = self._to_remove(nodes)
         yield Progress(0, "choosing the nodes to give up")
         leaving = self.place.choose(
             lambda: [n for role, count in counts.items() for n in self.choose_nodes(role, count)]
         )
         self.place.leave(leaving)
         yield Progress(1, f"draining {', '.join(node.id for node in leaving)}")
-        yield from _handled(self.on_nodes_leaving(leaving), 1, 40)
+        yield from handled(self.on_nodes_leaving(leaving), 1, 40)
         yield from scaled(self.unequip(leaving, for_good=True), 40, 60)
         yield Progress(60, f"giving {machines(len(leaving))} back")
         yield from scaled(self.place.machines.release(leaving), 60, 80)
         yield Progress(80, "telling the other nodes")
-        yield from _handled(self.on_nodes_removed(leaving), 80, 98)
+        yield from handled(self.on_nodes_removed(leaving), 80, 98)
         self.place.tell_removed(leaving)
         return [replace(self._info(node), state="removed") for node in leaving]
 
@@ -210,17 +213,18 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         yield Progress(0, "looking at the lost nodes")
         lost = self.place.choose(self.replaceable)
         for node in lost:
-            yield from _handled(self.on_node_lost(node), 0, 10)
+            yield from handled(self.on_node_lost(node), 0, 10)
         yield Progress(10, f"asking for {machines(len(lost))} instead")
+        roles = [node.role for node in lost]
         added = yield from scaled(
-            self.place.machines.provide([node.role for node in lost], None), 10, 50
+            self.place.machines.provide(roles, None, self._kept_addresses(roles, lost)), 10, 50
         )
         yield from scaled(self.initialise(added), 50, 55)
         yield from scaled(self.place.machines.release(lost), 55, 60)
         added = self.place.nodes.succeed(lost, added)
         yield from scaled(self.equip(added), 60, 70)
-        yield from _handled(self.on_nodes_removed(lost), 70, 80)
-        yield from _handled(self.on_nodes_added(added), 80, 98)
+        yield from handled(self.on_nodes_removed(lost), 70, 80)
+        yield from handled(self.on_nodes_added(added), 80, 98)
         self.place.tell_removed(lost)
         self.place.tell_added(added)
 
@@ -239,51 +243,12 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         yield Progress(0, f"taking back {', '.join(agent_ids)}")
         found = self.place.nodes.take_back(agent_ids)
         yield from scaled(self.equip(found), 0, 10)
-        yield from _handled(self.on_nodes_added(found), 10, 98)
+        yield from handled(self.on_nodes_added(found), 10, 98)
 
     @expose(reads=True)
     def list_nodes(self) -> list[NodeInfo]:
         """List the nodes of the service."""
         return [self._info(node) for node in self.place.nodes.all()]
-
-    @expose(reads=True)
-    def get_history(self) -> list[Change]:
-        """Show every change of the service's state, with its reason, oldest first."""
-        return self.place.history()
-
-    @expose(reads=True, follow="read_log")
-    def get_log(self, lines: Lines = 1000) -> str:
-        """Show the end of the service's log on the manager."""
-        return tail(self.place.log_path, lines)
-
-    @expose(reads=True, hidden=True)
-    def read_log(self, lines: Lines = 1000, after: After = None) -> Piece:
-        """Return what the service's log has grown by."""
-        return follow(self.place.log_path, lines, after)
-
-    @expose(reads=True)
-    def list_agent_logs(self, agent_id: AgentId) -> list[LogEntry]:
-        """List the logs that a node offers."""
-        return self.agent(self.node(agent_id)).list_logs()
-
-    @expose(reads=True, follow="read_agent_log")
-    def get_agent_log(
-        self, agent_id: AgentId, filename: LogName = "agent.log", lines: Lines = 1000
-    ) -> str:
-        """Show the end of a node's log."""
-        return self.agent(self.node(agent_id)).get_log(filename=filename, lines=lines)
-
-    @expose(reads=True, hidden=True)
-    def read_agent_log(
-        self,
-        agent_id: AgentId,
-        filename: LogName = "agent.log",
-        lines: Lines = 1000,
-        after: After = None,
-    ) -> Piece:
-        """Return what a node's log has grown by."""
-        agent = self.agent(self.node(agent_id))
-        return agent.read_log(filename=filename, lines=lines, after=after)
 
     # -- must define, may override ------------------------------------------------------------
 
@@ -318,16 +283,13 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         """Return the nodes of a role to give up; the default takes the youngest."""
         return [node for node in self.nodes if node.role == role][::-1][:count]
 
-    def check_add(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be added."""
+    def roles_of(self, node: Node) -> tuple[str, ...]:
+        """Return the roles that a node plays now, its own first: what ``list_nodes`` shows.
 
-    def check_remove(self, counts: dict[str, int]) -> None:
-        """Raise when these counts of nodes must not be removed; the default keeps one node."""
-        if sum(counts.values()) >= len(self.nodes):
-            raise InvalidError(
-                f"the service has {in_words(len(self.nodes))} and must keep one: stop the service "
-                "to give up all"
-            )
+        It is asked of lost nodes too, and must not ask the nodes.  How many nodes of a role may
+        be removed is counted by the roles that their machines were made for, ``node.role``.
+        """
+        return (node.role,)
 
     # -- what features add to: they call super() ----------------------------------------------
 
@@ -357,6 +319,27 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
             self.log.warning("while taking from the nodes: %s", error, exc_info=error)
             yield Progress(high, f"taking from the nodes failed, going on: {error}")
 
+    def _kept_addresses(self, roles: Sequence[str], gone: Sequence[Node]) -> list[Node | None]:
+        """Return for each role the node whose address its new node shall have, if any."""
+        keeping = {role.name for role in self.service.roles if role.keep_address}
+        left = [node for node in gone if node.role in keeping]
+        found: list[Node | None] = []
+        for role in roles:
+            heir = next((node for node in left if node.role == role), None)
+            if heir is not None:
+                left.remove(heir)
+            found.append(heir)
+        return found if any(found) else []
+
+    def _stop_programs(self) -> None:
+        """Stop what the service still runs on the manager's machine; none keeps the others."""
+        supervisor = self.place.supervisor
+        for name in supervisor.names():
+            try:
+                supervisor.stop(name)
+            except ConPaaSError as error:
+                self.log.warning("the program %s on the manager's machine: %s", name, error)
+
     def replaceable(self) -> list[Node]:
         """Return the lost nodes whose role says that they are replaced."""
         roles = {role.name for role in self.service.roles if role.replace_lost}
@@ -366,17 +349,12 @@ class ServiceManager(StartupManager[A], MonitoringManager[A], abc.ABC):
         return NodeInfo(
             aid=self.place.application,
             sid=self.number,
-            role=node.role,
+            role=", ".join(dict.fromkeys((node.role, *self.roles_of(node)))),
             ip=node.address,
             agent_id=node.id,
             cloud=node.cloud,
             state=node.state.value,
         )
-
-
-def _handled(result: Handled, low: int, high: int) -> Job[None]:
-    if result is not None:
-        yield from scaled(result, low, high)
 
 
 __all__ = ["Handled", "Node", "ServiceManager"]

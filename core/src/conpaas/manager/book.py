@@ -41,6 +41,10 @@ STEPS = (
 )
 
 
+#: Scope of the store in which services tell each other what they publish.
+_PUBLISHED = "published"
+
+
 class Book:
     """The manager's records, in the words of its trade."""
 
@@ -68,10 +72,26 @@ class Book:
         with self.records.transaction():
             self.records.execute("DELETE FROM service WHERE number = ?", number)
             self.records.execute("DELETE FROM store WHERE scope = ?", f"service {number}")
+            self.records.execute(
+                "DELETE FROM store WHERE scope = ? AND key = ?", _PUBLISHED, str(number)
+            )
 
     def shared(self, name: str) -> MutableMapping[str, Any]:
         """Return a persisted dictionary of the application as a whole."""
         return Store(self.records, f"application {name}")
+
+    def published(self) -> dict[int, dict[str, str]]:
+        """Return what each service publishes, by number; those that do not are left out."""
+        published = Store(self.records, _PUBLISHED)
+        return {int(number): values for number, values in published.items()}
+
+    def publish(self, number: int, values: dict[str, str]) -> bool:
+        """Note what a service publishes; return whether that is new."""
+        with self.records.transaction():
+            if values == self.published().get(number, {}):
+                return False
+            Store(self.records, _PUBLISHED)[str(number)] = values
+            return True
 
     def states(self) -> dict[int, State]:
         """Return the state of each service, by number."""

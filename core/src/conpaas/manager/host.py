@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import asdict
@@ -28,6 +29,8 @@ from conpaas.records import Store
 from conpaas.rpc import JobState, Operation, find_operation, stub
 from conpaas.service import Service
 from conpaas.state import State
+from conpaas.supervisor.base import BaseSupervisor
+from conpaas.supervisor.part import SupervisorPart
 
 T = TypeVar("T")
 LOG_BYTES = 4 << 20  #: of a service's log, before it begins anew
@@ -47,7 +50,10 @@ class ServiceHost:
         runner: Of the manager's jobs.
         plugins: Who is told of nodes and states.
         logs: The directory of the services' logs.
+        directory: Where the services' files lie on the manager's machine.
+        supervisor: Of the manager's machine.
         changed: Called after each change of state.
+        published: Called when the service has published something else.
         samples: What the nodes have measured.
     """
 
@@ -63,7 +69,10 @@ class ServiceHost:
         runner: jobs.JobRunner,
         plugins: Plugins,
         logs: Path,
+        directory: Path,
+        supervisor: BaseSupervisor,
         changed: Callable[[], None],
+        published: Callable[[], None],
         samples: ServiceSamples,
     ) -> None:
         self.name = f"service {number}"
@@ -82,6 +91,8 @@ class ServiceHost:
         self.blobs: Blobs = blobs.of(self.name)
         self.store: MutableMapping[str, Any] = Store(book.records, self.name)
         self.log_path = logs / f"service-{number}.log"
+        self.directory = directory / str(number)
+        self.supervisor: BaseSupervisor = SupervisorPart(supervisor, f"service-{number}-")
         self.log = _logger(config.manager.application, number, self.log_path)
         self.nodes: Nodes = HostNodes(number, book)
         self.machines: Machines = ServiceMachines(
@@ -93,6 +104,8 @@ class ServiceHost:
         self._runner = runner
         self._plugins = plugins
         self._changed = changed
+        self._published = published
+        self._desk = desk
         self.manager: ServiceManager[Any] = service.manager(self)
 
     # -- the place ----------------------------------------------------------------------------
@@ -141,6 +154,20 @@ class ServiceHost:
         """Return a persisted dictionary that all services of the application share."""
         return self._book.shared(name)
 
+    def publish(self, values: dict[str, str]) -> None:
+        """Keep what the service tells the others, and have them look at it."""
+        if self._book.publish(self.number, values):
+            self.log.info("published: %s", ", ".join(sorted(values)) or "nothing any more")
+            self._published()
+
+    def published(self) -> dict[int, dict[str, str]]:
+        """Return what the other services tell, by their number."""
+        return {n: values for n, values in self._book.published().items() if n != self.number}
+
+    def service_names(self) -> dict[int, str]:
+        """Return the names of the application's services, by number."""
+        return {service.sid: service.name for service in self._desk.list_services()}
+
     # -- what jobs change ---------------------------------------------------------------------
 
     def declared(self, operation: str) -> Operation:
@@ -187,6 +214,13 @@ class ServiceHost:
             "conpaas_state_changed", service=self.manager, before=before, after=state
         )
         self._changed()
+
+    def clear(self) -> None:
+        """Remove the programs and the files that the service has on this machine."""
+        for name in self.supervisor.names():
+            self.supervisor.remove(name)
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
 
     def close(self) -> None:
         """Let go of the log."""

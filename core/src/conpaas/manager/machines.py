@@ -60,7 +60,9 @@ class ServiceMachines:
         self._sleep = sleep
         self._clock = clock
 
-    def provide(self, roles: Sequence[str], cloud: str | None) -> Job[list[Node]]:
+    def provide(
+        self, roles: Sequence[str], cloud: str | None, lost: Sequence[Node | None] = ()
+    ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers."""
         if not roles:
             return []
@@ -69,10 +71,15 @@ class ServiceMachines:
         nodes: list[Node] = []
         try:
             created = self._desk.create_machines(
-                service=self._number, roles=tuple(roles), key=key, cloud=cloud
+                service=self._number,
+                roles=tuple(roles),
+                key=key,
+                cloud=cloud,
+                replaces=tuple(node.machine if node is not None else 0 for node in lost),
             )
             machines = yield from scaled(created, 0, 80)
             nodes = self._book.add_nodes(self._number, machines)
+            nodes = self._book.succeed([node for node in lost if node is not None], nodes)
             yield from scaled(self._wait(nodes), 80, 100)
         except ConPaaSError as error:
             yield Progress(99, f"giving the machines back, because: {error}")
@@ -84,6 +91,9 @@ class ServiceMachines:
                 self._book.forget_nodes(nodes)
             raise
         self._book.mark(nodes, NodeState.READY)
+        for before, node in zip(lost, nodes, strict=bool(lost)):
+            if before is not None:
+                yield Progress(100, self._about_address(before, node))
         return [replace(node, state=NodeState.READY) for node in nodes]
 
     def release(self, nodes: Sequence[Node]) -> Job[None]:
@@ -105,6 +115,19 @@ class ServiceMachines:
         known = {node.machine for node in self._book.nodes(self._number)}
         yield from self._remove((self._listed() - known) | {node.machine for node in joining})
         self._book.forget_nodes(joining)
+
+    def _about_address(self, before: Node, node: Node) -> str:
+        if node.address == before.address:
+            return f"address {node.address} kept"
+        told = f"it was {before.address}, it is {node.address} now"
+        try:
+            can = self._desk.keeps_addresses(cloud=node.cloud)
+        except ConPaaSError as error:
+            logger.warning("nobody says whether %s keeps addresses: %s", node.cloud, error)
+            return f"the address was not kept: {told}"
+        if can:
+            return f"the address could not be kept, something else has it: {told}"
+        return f"the cloud {node.cloud} cannot keep addresses: {told}"
 
     def _listed(self) -> set[int]:
         return {machine.id for machine in self._desk.list_machines(service=self._number)}

@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """A row of ``list_nodes``."""
+    """A row of ``list_nodes``; ``role`` names all that it plays now, its machine's own first."""
 
     aid: int
     sid: int
@@ -45,3 +45,8 @@ class NodeInfo:
     agent_id: str
     cloud: str
     state: str
+
+    @property
+    def machine_role(self) -> str:
+        """The role that its machine was made for, by which nodes are added and removed."""
+        return self.role.partition(",")[0]

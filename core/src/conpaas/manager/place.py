@@ -17,6 +17,7 @@ from conpaas.manager.nodes import Node
 from conpaas.rpc import Job
 from conpaas.service_type import ServiceType
 from conpaas.state import State
+from conpaas.supervisor.base import BaseSupervisor
 
 T = TypeVar("T")
 
@@ -49,8 +50,16 @@ class Blobs(Protocol):
 class Machines(Protocol):
     """Machines for the nodes of one service, by way of the director."""
 
-    def provide(self, roles: Sequence[str], cloud: str | None) -> Job[list[Node]]:
+    def provide(
+        self, roles: Sequence[str], cloud: str | None, lost: Sequence[Node | None] = ()
+    ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers.
+
+        Args:
+            roles: Of the nodes, in their order.
+            cloud: Where from; None is the application's.
+            lost: For each role the node whose address and cloud the new one shall have, if any;
+                its machine is given back first.
 
         Run again by the same job after a crash, it returns the same nodes.  When one fails, all
         of them are given back before the error is raised.
@@ -123,6 +132,8 @@ class ManagerPlace(Protocol):
     number: int  #: of the service in its application
     application: int
     address: str  #: of the manager's machine
+    supervisor: BaseSupervisor  #: keeps what the service runs on the manager's machine
+    directory: Path  #: for the service's files on the manager's machine; made by who needs it
     store: MutableMapping[str, Any]
     blobs: Blobs
     machines: Machines
@@ -173,6 +184,15 @@ class ManagerPlace(Protocol):
 
     def shared(self, name: str) -> MutableMapping[str, Any]:
         """Return a persisted dictionary that all services of the application share."""
+
+    def publish(self, values: dict[str, str]) -> None:
+        """Keep what the service tells the others, and have them look at it."""
+
+    def published(self) -> dict[int, dict[str, str]]:
+        """Return what the other services tell, by their number."""
+
+    def service_names(self) -> dict[int, str]:
+        """Return the names of the application's services, by number."""
 
 
 class ApplicationPlace(Protocol):

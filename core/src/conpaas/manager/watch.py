@@ -1,4 +1,4 @@
-"""Watches the nodes: notices those that are lost, and has them replaced where the role says so."""
+"""Watches the services: has lost nodes replaced where the role says so, and outdated ones told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from conpaas.errors import BusyError, ConPaaSError, WrongStateError
@@ -13,13 +14,23 @@ from conpaas.manager.application import ApplicationManager
 from conpaas.manager.host import ServiceHost
 from conpaas.manager.nodes import Node, NodeState
 from conpaas.rpc import operations
+from conpaas.state import State
 
+LOOK_AGAIN = 0.5  #: seconds until a service is asked again that was at work when it was asked
 KEEP_EVERY = 60.0  #: seconds between two times that the director is told of our machines
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Update:
+    """The last try to bring a service up to date."""
+
+    edition: int  #: of the news at that time
+    again: float  #: when it may be tried again without news
+
+
 class Watch:
-    """Asks every node now and then whether it is there.
+    """Asks every node now and then whether it is there, and services whether they are outdated.
 
     Args:
         manager: Whose nodes.
@@ -33,6 +44,7 @@ class Watch:
         self._clock = clock
         self._silent_since: dict[str, float] = {}
         self._next_try: dict[int, float] = {}
+        self._updates: dict[int, _Update] = {}
         self._next_keeping = self._clock() + KEEP_EVERY
         self._stopped = threading.Event()
 
@@ -43,11 +55,21 @@ class Watch:
     def stop(self) -> None:
         """Watch no more."""
         self._stopped.set()
+        self._manager.news.wake()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._manager.config.watch.every):
+        every = self._manager.config.watch.every
+        next_round = soon = self._clock() + every
+        while True:
+            self._manager.news.wait(max(0.0, min(next_round, soon) - self._clock()))
+            if self._stopped.is_set():
+                return
             try:
-                self.round()
+                if self._clock() >= next_round:
+                    next_round = self._clock() + every
+                    self.round()
+                busy = self.follow_up()
+                soon = self._clock() + (LOOK_AGAIN if busy else every)
             except Exception:
                 logger.exception("a round of watching failed")
 
@@ -73,6 +95,39 @@ class Watch:
                 self._submit(host, "take_back_nodes", {"agent_ids": back})
             else:
                 self._replace(host)
+
+    def follow_up(self) -> bool:
+        """Have services that are outdated bring their nodes up to date.
+
+        Returns:
+            Whether one was at work on something else just now, so that it must be asked again.
+        """
+        busy = False
+        for host in list(self._manager.services.values()):
+            try:
+                busy |= self._update(host)
+            except Exception:
+                # One type's mistake must not keep the others from it.
+                logger.exception("%s cannot be asked whether it is outdated", host.name)
+        return busy
+
+    def _update(self, host: ServiceHost) -> bool:
+        edition, now = self._manager.news.edition, self._clock()
+        if host.state() is not State.RUNNING:
+            return False
+        if not host.manager.is_outdated():
+            self._updates.pop(host.number, None)
+            return False
+        last = self._updates.get(host.number)
+        # At once when there is news, whatever became of the last try; else after a pause.
+        if last is not None and last.edition == edition and now < last.again:
+            return False
+        if self._manager.runner.busy(host.name):
+            return True
+        if not self._submit(host, "bring_up_to_date", {}):
+            return True
+        self._updates[host.number] = _Update(edition, now + self._manager.config.watch.retry)
+        return False
 
     def _gone(self, silent: list[tuple[Node, ConPaaSError]]) -> set[int]:
         """Return the machines that the clouds do not know any more: no need to wait for them."""
@@ -101,9 +156,11 @@ class Watch:
         self._next_try[host.number] = now + self._manager.config.watch.retry
         self._submit(host, "replace_lost_nodes", {})
 
-    def _submit(self, host: ServiceHost, name: str, arguments: dict[str, Any]) -> None:
+    def _submit(self, host: ServiceHost, name: str, arguments: dict[str, Any]) -> bool:
         operation = operations(type(host.manager))[name]
         try:
             self._manager.runner.submit(host, operation, arguments, "watch")
         except (BusyError, WrongStateError) as error:
             logger.info("%s of %s has to wait: %s", name, host.name, error)
+            return False
+        return True

@@ -51,6 +51,9 @@ class BaseSupervisor(abc.ABC):
         cwd: Path | None = None,
         ready_fd: int | None = None,
         down: bool = False,
+        stop_signal: str = "TERM",
+        kill_after: float = KILL_AFTER,
+        whole: bool = False,
     ) -> bool:
         """Say what a program is, and return whether that is new.
 
@@ -65,6 +68,11 @@ class BaseSupervisor(abc.ABC):
             ready_fd: The file descriptor on which it writes a line once it is ready, if it does.
             down: Do not start it before :meth:`start` says so; counts when the program is first
                 defined.
+            stop_signal: What :meth:`stop` sends, such as ``"QUIT"`` to servers that then answer
+                what they have begun.
+            kill_after: Seconds after which a program that ignores that gets SIGKILL.
+            whole: When the program ends, however it ends, what it has started is killed, as far as
+                it is in its process group: otherwise workers of a killed server keep its port.
 
         Raises:
             InvalidError: The name, a variable's name or an argument cannot be used.
@@ -93,7 +101,7 @@ class BaseSupervisor(abc.ABC):
 
     @abc.abstractmethod
     def stop(self, name: str, wait: float = 20.0) -> None:
-        """Stop a program (SIGTERM, later SIGKILL) and keep it so; one that is down is left alone.
+        """Stop a program and keep it so; one that is down is left alone.
 
         Raises:
             NotFoundError: It is not defined.
@@ -183,9 +191,14 @@ class BaseSupervisor(abc.ABC):
             )
 
     def _require_definition(
-        self, name: str, command: Sequence[str], environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        stop_signal: str = "TERM",
     ) -> None:
         self._require_name(name)
+        self._require_signal(stop_signal)
         if not command or not command[0]:
             raise InvalidError(f"The program {name!r} needs a command.")
         for key in environment:

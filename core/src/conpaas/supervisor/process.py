@@ -24,6 +24,9 @@ class _Definition:
     user: str | None
     cwd: Path | None
     ready_fd: int | None
+    stop_signal: signals.Signals
+    kill_after: float
+    whole: bool
 
 
 @dataclass
@@ -63,11 +66,17 @@ class ProcessSupervisor(BaseSupervisor):
         cwd: Path | None = None,
         ready_fd: int | None = None,
         down: bool = False,
+        stop_signal: str = "TERM",
+        kill_after: float = KILL_AFTER,
+        whole: bool = False,
     ) -> bool:
         """Remember what the program is; see :meth:`BaseSupervisor.define`."""
-        self._require_definition(name, command, environment)
+        self._require_definition(name, command, environment, stop_signal)
         items = tuple(sorted(environment.items()))
-        definition = _Definition(tuple(command), items, user, cwd, ready_fd)
+        ends_by = signals.Signals[f"SIG{stop_signal}"]
+        definition = _Definition(
+            tuple(command), items, user, cwd, ready_fd, ends_by, kill_after, whole
+        )
         with self._lock:
             known = self._programs.get(name)
             if known is None:
@@ -165,6 +174,9 @@ class ProcessSupervisor(BaseSupervisor):
                 program.changed.notify_all()
             if process is not None:
                 process.wait()
+                if program.definition.whole:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signals.SIGKILL)
             with program.changed:
                 program.process = None
                 program.ready = False
@@ -214,8 +226,8 @@ class ProcessSupervisor(BaseSupervisor):
             program.changed.notify_all()
             process = program.process
             if process is not None:
-                process.terminate()
-                killer = threading.Timer(KILL_AFTER, _kill, [process])
+                process.send_signal(program.definition.stop_signal)
+                killer = threading.Timer(program.definition.kill_after, _kill, [process])
                 killer.daemon = True
                 killer.start()
             if wait and not program.changed.wait_for(lambda: program.keeper is None, wait):

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from conpaas import files
@@ -19,6 +20,8 @@ from conpaas.supervisor.base import KILL_AFTER, BaseSupervisor
 _LOG_FILE_BYTES = 2_000_000
 _LOG_FILES = 5
 _MAX_PROGRAMS = 500
+#: A program's number is that of its process group: s6 begins a session for it.
+_END_OF_GROUP = 'kill -KILL "-$(cat group)" 2>/dev/null; rm -f group'
 #: s6-svc's letter for each signal.
 _LETTERS = {
     "ALRM": "a",
@@ -33,6 +36,15 @@ _LETTERS = {
     "USR2": "2",
     "WINCH": "y",
 }
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a program is stopped, and what becomes of its children."""
+
+    stop_signal: str
+    kill_after: float
+    whole: bool
 
 
 class Supervisor(BaseSupervisor):
@@ -67,19 +79,23 @@ class Supervisor(BaseSupervisor):
         cwd: Path | None = None,
         ready_fd: int | None = None,
         down: bool = False,
+        stop_signal: str = "TERM",
+        kill_after: float = KILL_AFTER,
+        whole: bool = False,
     ) -> bool:
         """Write the program's service directory; see :meth:`BaseSupervisor.define`."""
-        self._require_definition(name, command, environment)
+        self._require_definition(name, command, environment, stop_signal)
+        ending = _Ending(stop_signal, kill_after, whole)
         target = self.directory / name
         log_directory = self.logs / name
         log_directory.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            return self._write(target, command, environment, user, cwd, ready_fd)
+            return self._write(target, command, environment, user, cwd, ready_fd, ending)
         # A name that begins with a dot is none to s6: it never sees half a directory.
         new = self.directory / f".{name}.new"
         shutil.rmtree(new, ignore_errors=True)
         (new / "log").mkdir(parents=True)
-        self._write(new, command, environment, user, cwd, ready_fd)
+        self._write(new, command, environment, user, cwd, ready_fd, ending)
         logger = ["s6-log", f"n{_LOG_FILES}", f"s{_LOG_FILE_BYTES}", str(log_directory)]
         files.write(new / "log" / "run", f"#!/bin/sh\nexec {shlex.join(logger)}\n", 0o755)
         if down:
@@ -177,22 +193,23 @@ class Supervisor(BaseSupervisor):
         user: str | None,
         cwd: Path | None,
         ready_fd: int | None,
+        ending: _Ending,
     ) -> bool:
         lines = ["#!/bin/sh", "exec </dev/null 2>&1"]
+        if ending.whole:
+            lines.append("echo $$ >group")
         lines += [f"export {key}={shlex.quote(environment[key])}" for key in sorted(environment)]
         if cwd is not None:
             lines.append(f"cd {shlex.quote(str(cwd))} || exit 1")
         as_user = ["s6-setuidgid", user] if user else []
         lines.append(f"exec {shlex.join([*as_user, *command])}")
         changed = files.write(target / "run", "\n".join(lines) + "\n", 0o755)
-        changed |= files.write(target / "timeout-kill", f"{KILL_AFTER * 1000:.0f}\n")
-        readiness = target / "notification-fd"
-        if ready_fd is not None:
-            changed |= files.write(readiness, f"{ready_fd}\n")
-        elif readiness.exists():
-            readiness.unlink()
-            changed = True
-        return changed
+        changed |= files.write(target / "timeout-kill", f"{ending.kill_after * 1000:.0f}\n")
+        changed |= files.write(target / "down-signal", f"SIG{ending.stop_signal}\n")
+        finish = f"#!/bin/sh\n{_END_OF_GROUP}\n" if ending.whole else None
+        changed |= _write_or_remove(target / "finish", finish, 0o755)
+        notification = None if ready_fd is None else f"{ready_fd}\n"
+        return changed | _write_or_remove(target / "notification-fd", notification)
 
     def _control(self, *letters: str) -> None:
         answer = _run(["s6-svscanctl", *letters, str(self.directory)])
@@ -219,6 +236,16 @@ class Supervisor(BaseSupervisor):
             if time.monotonic() > deadline:
                 raise self._failed(name, f"has not ended within {wait:g} s")
             time.sleep(0.005)
+
+
+def _write_or_remove(path: Path, content: str | None, mode: int = 0o644) -> bool:
+    """Have a file hold what it should, or not be there; return whether that is new."""
+    if content is not None:
+        return files.write(path, content, mode)
+    if not path.exists():
+        return False
+    path.unlink()
+    return True
 
 
 def _listens(control: Path) -> bool:

@@ -92,6 +92,7 @@ class Cluster:
         plugins: Default: those installed.
         limits: How much is allowed; default: little.
         credit: What the user may spend, where the plugins charge.
+        subnet: Where the machines' addresses are from: in 127.0.0.0/8, programs can listen there.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Cluster:
         plugins: Plugins | None = None,
         limits: LimitsSection | None = None,
         credit: int = 1000,
+        subnet: str = MemorySettings.subnet,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(
             # A job that is cut off may write its last line after everything is closed.
@@ -106,11 +108,12 @@ class Cluster:
             ignore_cleanup_errors=True,
         )
         self.directory = Path(self._temporary.name)
+        self.directory.chmod(0o711)  # what services run may run as another user
         self.plugins = plugins or Plugins.installed()
         self.clock = Clock()  # the director's
         self.sampling_clock = Clock()  # the managers', for what nodes measure
         self.network = Network()
-        self.provider = MemoryProvider(MemorySettings())
+        self.provider = MemoryProvider(MemorySettings(subnet=subnet))
         self.provider.on_create = self._power_on
         self.provider.on_destroy = self._power_off
         self.machines: dict[str, TestMachine] = {}
@@ -258,10 +261,11 @@ class Cluster:
         self._start(machine)
 
     def look(self) -> None:
-        """Have every manager look at its nodes once, as it does now and then."""
-        for machine in list(self.machines.values()):
-            if machine.watch is not None:
-                machine.watch.round()
+        """Have every manager look at its nodes and services once, as it does now and then."""
+        for watch in [machine.watch for machine in list(self.machines.values())]:
+            if watch is not None:
+                watch.round()
+                watch.follow_up()
 
     def sample(self, seconds: float = 5.0) -> None:
         """Have every manager ask its nodes what they measure, that much later than before."""
@@ -335,7 +339,8 @@ class Cluster:
         machine.records = Records(database, STEPS)
         manager = ApplicationManager(
             settings, self.plugins, machine.records, ways, machine.directory,
-            machine.directory / "manager.log", clock=self.sampling_clock,
+            machine.directory / "manager.log", self._supervisor(machine),
+            clock=self.sampling_clock,
         )  # fmt: skip
         manager.start()
         machine.manager, machine.watch = manager, Watch(manager)
@@ -344,11 +349,9 @@ class Cluster:
 
     def _start_agent(self, machine: TestMachine) -> None:
         section = files.parse(AgentConfig, machine.config, {}, "agent.toml").agent
-        if machine.supervisor is None:
-            machine.supervisor = ProcessSupervisor(machine.directory / "log", pause=0.05)
         machine.records = Records(machine.directory / "agent.db")
         host = AgentHost(
-            section, self.plugins, machine.directory / "root", machine.supervisor,
+            section, self.plugins, machine.directory / "root", self._supervisor(machine),
             machine.records, machine.mounts,
         )  # fmt: skip
         host.start()
@@ -358,9 +361,15 @@ class Cluster:
         )
         self.network.join(machine.url, _identity(section, Role.AGENT), app)
 
+    def _supervisor(self, machine: TestMachine) -> ProcessSupervisor:
+        if machine.supervisor is None:
+            machine.supervisor = ProcessSupervisor(machine.directory / "log", pause=0.05)
+        return machine.supervisor
+
     def _power_off(self, found: CloudMachine) -> None:
         if machine := self.machines.pop(found.id, None):
             self._stop(machine)
+            self.cut(machine, False)  # who gets its address has a cable of its own
 
     def _stop(self, machine: TestMachine, keep_software: bool = False) -> None:
         self.network.leave(machine.url)

@@ -5,8 +5,9 @@ A plugin inherits them::
     class TestHello(ServiceConformance):
         name = "hello"
 
-They run the plugin's real manager and agents in one process.  Where its software needs more than
-this machine has, override :meth:`ServiceConformance.cluster`.
+They run the plugin's real manager and agents in one process, and the software that these start:
+each machine has an address in 127.0.0.0/8 to listen at.  Where that needs more than this machine
+has, override :meth:`ServiceConformance.cluster`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from conpaas.schema import json_schema
 from conpaas.service import Service
 from conpaas.state import State
 from conpaas.testing.cluster import Cluster
+from conpaas.testing.loopback import loopback_network
 
 
 class ServiceConformance:
@@ -39,8 +41,8 @@ class ServiceConformance:
 
     @pytest.fixture
     def cluster(self) -> Iterator[Cluster]:
-        """A whole ConPaaS in this process."""
-        with Cluster(Plugins.installed(only=[self.name])) as made:
+        """A whole ConPaaS in this process, whose machines have addresses of this one."""
+        with Cluster(Plugins.installed(only=[self.name]), subnet=loopback_network()) as made:
             yield made
 
     # -- what it declares ---------------------------------------------------------------------

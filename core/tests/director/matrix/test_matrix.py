@@ -54,6 +54,7 @@ VALUES = {
     "keys": ["k"],
     "machines": [1, 2, 3, 4],
     "machine": 2,
+    "cloud": "memory",
     "volume": 1,
     "volumes": [1],
     "states": {"1": "ERROR"},

@@ -186,6 +186,58 @@ def test_one_directory_that_holds_everything_is_noticed(
     assert top_directory(save(tar(*[file(name) for name in names])), LIMITS) == top
 
 
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
+def test_the_one_directory_is_stripped_from_every_format(
+    tmp_path: Path, save: Save, form: str
+) -> None:
+    if form == "zip":
+        content = zipped(("app/a", b"hello"), ("app/b/c", b"hello"))
+    else:
+        content = tar(file("./app/a"), file("app/b/c"), other("app/d", tarfile.SYMTYPE, "b/c"))
+        pack = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress}
+        content = pack.get(form, lzma.compress)(content)
+    archive = save(content)
+    assert inspect(archive, LIMITS, strip=True).names[:2] == ("a", "b")
+    unpack(archive, tmp_path / "target", LIMITS, strip=True)
+    assert (tmp_path / "target/a").read_bytes() == b"hello"
+    assert (tmp_path / "target/b/c").read_bytes() == b"hello"
+    if form != "zip":
+        assert (tmp_path / "target/d").read_bytes() == b"hello"
+    assert stat.S_IMODE((tmp_path / "target").stat().st_mode) == 0o755
+    assert not list(tmp_path.glob(".target*"))
+
+
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ([file("a")], "at its top is a, which is a file"),
+        ([file("app/a"), file("b")], "at its top are app, b$"),
+        ([file(name) for name in ("a/x", "b/x", "c/x", "d/x", "e/x")], "a, b, c and 2 more"),
+        ([other("app", tarfile.DIRTYPE)], "nothing in the directory"),
+        ([file("app/a"), other("app/l", tarfile.SYMTYPE, "../app/a")], "directory that is strip"),
+        (
+            [
+                other("app/d", tarfile.DIRTYPE),
+                other("app/d/up", tarfile.SYMTYPE, ".."),
+                other("app/l", tarfile.SYMTYPE, "d/up/../a"),
+            ],
+            "app/l is a link that leaves the directory",
+        ),
+    ],
+)
+def test_what_cannot_be_stripped_is_told(
+    tmp_path: Path, save: Save, members: list[tuple[tarfile.TarInfo, bytes]], why: str
+) -> None:
+    archive = save(tar(*members))
+    for read in (
+        lambda: inspect(archive, LIMITS, strip=True),
+        lambda: unpack(archive, tmp_path / "target", LIMITS, strip=True),
+    ):
+        with pytest.raises(BadArchiveError, match=why):
+            read()
+    assert not list(tmp_path.glob("*target*"))
+
+
 def test_a_directory_may_be_named_twice(save: Save, tmp_path: Path) -> None:
     twice = [other("d", tarfile.DIRTYPE), file("d/a"), other("d/", tarfile.DIRTYPE)]
     unpack(save(tar(*twice)), tmp_path / "target", LIMITS)

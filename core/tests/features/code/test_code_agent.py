@@ -76,7 +76,7 @@ class Crash(BaseException):
 def test_a_crash_while_unpacking_leaves_no_version(
     make: Callable[[], CodeAgent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(file: Path, target: Path, *_: object) -> None:
+    def die(file: Path, target: Path, *_: object, **named: object) -> None:
         target.with_name(f".{target.name}.unpacking-1").mkdir()
         raise Crash
 
@@ -109,7 +109,7 @@ def test_a_crash_while_removing_leaves_no_half_version(
 def test_a_full_disk_is_told(
     make: Callable[[], CodeAgent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **named: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(agent_module, "unpack", full)

@@ -8,6 +8,7 @@ import os
 import tarfile
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from conpaas.errors import (
     WrongStateError,
 )
 from conpaas.features.code.agent import CodeAgent, VersionId
-from conpaas.features.code.manager import CodeManager
+from conpaas.features.code.manager import CodeManager, UploadedCode
 from conpaas.features.code.versions import CodeVersion
 from conpaas.manager.base import Node
 from conpaas.plugins import Plugins
@@ -43,6 +44,10 @@ def archive(**files: str | bytes) -> bytes:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return packed.getvalue()
+
+
+def tar_of(name: str, content: str) -> bytes:
+    return archive(**{name: content})
 
 
 class PageAgent(CodeAgent):
@@ -98,9 +103,11 @@ class Page:
         self.aid = cluster.application()
         self.user: Any = cluster.service("page", self.aid)
 
-    def upload(self, content: bytes, name: str = "code.tar", description: str = "") -> Any:
+    def upload(
+        self, content: bytes, name: str = "code.tar", description: str = "", **more: Any
+    ) -> Any:
         upload = Upload(io.BytesIO(content), name, len(content))
-        return self.user.upload_code(filename=upload, description=description)
+        return self.user.upload_code(filename=upload, description=description, **more)
 
     def enable(self, version: str) -> Any:
         return self.cluster.run(self.user.enable_code(code_version=version))
@@ -174,7 +181,7 @@ def test_an_upload_is_listed_first_and_not_used(page: Page) -> None:
     assert code.codeVersionId.startswith("code-")
     assert len(code.codeVersionId) == len("code-XXXXXX")
     first, second = page.user.list_codes()
-    assert first == code
+    assert UploadedCode(**asdict(first)) == code
     assert (first.current, first.filename, first.description) == ("", "my code.tar", "better")
     assert first.time.endswith("+00:00")
     assert second.current == "*"
@@ -200,6 +207,46 @@ def test_a_bad_archive_does_not_take_a_good_one_of_the_same_content_along(page: 
     with pytest.raises(InvalidError):
         page.upload(archive(page="1"), "code.zip")
     assert b"".join(page.user.download_code(version=good.codeVersionId).pieces)
+
+
+def test_a_directory_that_everything_lies_in_is_told_and_stripped(page: Page) -> None:
+    page.start()
+    content = tar_of("app/page", "wrapped")
+    code = page.upload(content)
+    assert code.note == (
+        "All files are in the directory 'app/': upload it again with --strip to leave that out."
+    )
+    stripped = page.upload(content, strip=True)
+    assert stripped.note == ""
+    page.enable(stripped.codeVersionId)
+    assert page.user.pages() == ["wrapped"]
+    download = page.user.download_code()
+    assert b"".join(download.pieces) == content
+    page.cluster.run(page.user.add_nodes(nodes={"count": 1}))
+    assert page.user.pages() == ["wrapped"] * 2
+
+
+def test_what_cannot_be_stripped_is_refused_and_leaves_nothing(page: Page) -> None:
+    with pytest.raises(InvalidError, match=r"no one directory to strip .* page, which is a file"):
+        page.upload(archive(page="flat"), strip=True)
+    assert page.blobs() == 0
+
+
+def test_nodes_keep_what_the_service_says(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.start()
+    monkeypatch.setattr(
+        PageManager,
+        "codes_to_keep",
+        lambda self: [self.active_code.id, *self.codes_before[:2]],
+    )
+    versions = [page.upload(archive(page=text)).codeVersionId for text in "abcd"]
+    for version in [*versions, versions[2], versions[3]]:
+        page.enable(version)
+    (agent,) = page.cluster.agents(page.aid, 1)
+    assert agent.agent.list_code() == sorted(versions[1:])
+    page.user.delete_code(code_version=versions[2])
+    page.enable(versions[3])
+    assert agent.agent.list_code() == sorted(versions[i] for i in (1, 3))
 
 
 def test_an_upload_over_the_limit_is_refused(page: Page) -> None:

@@ -24,6 +24,7 @@ class LocalCloud(LibcloudCloud):
     kind: ClassVar[str] = "local"
     Settings: ClassVar[type[LocalSettings]] = LocalSettings
     settings: LocalSettings
+    keeps_addresses: ClassVar[bool] = True
     volume_unit = 1
     # Nothing gets lost on the way to this machine.
     attempts = 1
@@ -48,6 +49,10 @@ class LocalCloud(LibcloudCloud):
             raise CloudError(f"there is no image in {self.settings.images}: build one first")
         self._register()
         return self.settings.image or names[-1]
+
+    def address_options(self, address: str) -> dict[str, str]:
+        """Return the argument by which the driver is asked for an address."""
+        return {"ex_address": address}
 
     def attach_volume(self, volume_id: str, machine_id: str) -> str:
         """Mount a volume in a machine and return where; stopped, it has it when it boots."""

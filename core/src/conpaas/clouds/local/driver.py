@@ -110,8 +110,12 @@ class LocalNodeDriver(NodeDriver):
         *,
         ex_userdata: str = "",
         ex_metadata: Mapping[str, str] | None = None,
+        ex_address: str | None = None,
     ) -> Node:
-        """Make and boot a machine; one with this name and these tags is returned instead."""
+        """Make and boot a machine; one with this name and these tags is returned instead.
+
+        It gets the address ``ex_address`` when that is one of the subnet and no machine has it.
+        """
         if not (self._images / image.id / "etc").is_dir():
             raise CloudError(f"there is no image {image.id!r} in {self._images}: build it")
         tags = dict(ex_metadata or {})
@@ -124,7 +128,7 @@ class LocalNodeDriver(NodeDriver):
                         # Taken before the lock on machines goes: nobody ever sees it free.
                         machine_id = self._prefix + uuid.uuid4().hex[:8]
                         lock = own.enter_context(self.store.lock(machine_id))
-                        record = self._reserve(machine_id, name, size, image.id, tags)
+                        record = self._reserve(machine_id, name, size, image.id, tags, ex_address)
                 if found is None:
                     return self._node(self._make(record, ex_userdata, lock))
             with self.store.lock(found.id):
@@ -235,9 +239,16 @@ class LocalNodeDriver(NodeDriver):
         return None
 
     def _reserve(
-        self, machine_id: str, name: str, size: NodeSize, image: str, tags: Mapping[str, str]
+        self,
+        machine_id: str,
+        name: str,
+        size: NodeSize,
+        image: str,
+        tags: Mapping[str, str],
+        wanted: str | None,
     ) -> MachineRecord:
-        address = self.network.free_address({m.address for m in self.store.machines()})
+        taken = {machine.address for machine in self.store.machines()}
+        address = self.network.free_address(taken, wanted)
         return self.store.save_machine(
             MachineRecord(
                 id=machine_id,

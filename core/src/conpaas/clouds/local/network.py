@@ -95,11 +95,14 @@ class Network:
             if Path(f"/sys/class/net/{self.bridge}").exists():
                 run("ip", "link", "delete", self.bridge)
 
-    def free_address(self, taken: Collection[str]) -> str:
+    def free_address(self, taken: Collection[str], wanted: str | None = None) -> str:
         """Return an address that no machine has; the caller holds the lock on machines.
 
-        They are given in turn, so that one which was let go rests before another has it.
+        They are given in turn, so that one which was let go rests before another has it, and
+        whoever wants it again finds it free.
         """
+        if wanted is not None and wanted not in taken and self._is_for_machines(wanted):
+            return wanted
         subnet, last = self.subnet, self._store.network.get("last", 1)
         count = subnet.num_addresses - 3
         for step in range(count):
@@ -108,6 +111,14 @@ class Network:
                 self._store.network = {**self._store.network, "last": index}
                 return str(subnet[index])
         raise CloudError(f"all {count} addresses of {subnet} are in use: destroy some machines")
+
+    def _is_for_machines(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.IPv4Address(address)
+        except ValueError:
+            return False
+        reserved = (self.subnet[0], self.gateway, self.subnet[-1])
+        return parsed in self.subnet and parsed not in reserved
 
     def conflict(self, subnet: ipaddress.IPv4Network) -> str | None:
         """Return which network of this machine a subnet overlaps, if any."""

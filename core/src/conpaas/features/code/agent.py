@@ -65,6 +65,7 @@ class CodeAgent(ServiceAgent):
         archive: Annotated[Upload, "Its archive"],
         unpacked_limit: Annotated[int, "Bytes that the archive may hold"],
         members_limit: Annotated[int, "Files that the archive may hold"],
+        strip: Annotated[bool, "Leave out the directory that everything lies in"] = False,
     ) -> bool:
         """Unpack a version beside the others, and return whether it is new here."""
         with self._code_lock:
@@ -77,7 +78,7 @@ class CodeAgent(ServiceAgent):
                     shutil.copyfileobj(archive.stream, file, 1 << 16)
                     file.flush()
                     limits = Limits(unpacked=unpacked_limit, members=members_limit)
-                    unpack(Path(file.name), self.code_path(version), limits)
+                    unpack(Path(file.name), self.code_path(version), limits, strip=strip)
             except BadArchiveError as error:
                 raise InvalidError(f"the code version {version}: {error}") from error
             except OSError as error:

@@ -76,22 +76,25 @@ class Contents:
     """What is in an archive.
 
     ``size`` is that of all files, in bytes; ``top_directory`` is the one directory that
-    everything lies in, if there is one.
+    everything lies in, if there is one and it is not stripped; ``names`` is what will lie at the
+    top when it is unpacked.
     """
 
     format: Format
     members: int
     size: int
     top_directory: str | None
+    names: tuple[str, ...] = ()
 
 
-def inspect(archive: Path, limits: Limits, filename: str = "") -> Contents:
+def inspect(archive: Path, limits: Limits, filename: str = "", *, strip: bool = False) -> Contents:
     """Read an archive to its end, and say what is in it.
 
     Args:
         archive: The file.
         limits: What it may hold at most.
         filename: What it is called, if that shall be compared with what it is.
+        strip: It will be unpacked so.
 
     Raises:
         BadArchiveError: It is damaged, or a member means harm; TooBigError when it is a limit.
@@ -106,7 +109,10 @@ def inspect(archive: Path, limits: Limits, filename: str = "") -> Contents:
     for _, pieces in _members(archive, kind, rules):
         for _ in pieces:
             pass
-    return Contents(kind, len(rules), rules.size, rules.top_directory())
+    rules.finish(strip=strip)
+    names = tuple(rules.names(1 if strip else 0))
+    top = None if strip else rules.top_directory()
+    return Contents(kind, len(rules), rules.size, top, names)
 
 
 def top_directory(archive: Path, limits: Limits) -> str | None:
@@ -114,7 +120,7 @@ def top_directory(archive: Path, limits: Limits) -> str | None:
     return inspect(archive, limits).top_directory
 
 
-def unpack(archive: Path, target: Path, limits: Limits) -> None:
+def unpack(archive: Path, target: Path, limits: Limits, *, strip: bool = False) -> None:
     """Unpack an archive into a new directory, which appears at once and whole.
 
     Files get this process's owner, mode 755 where their owner may execute them and 644 elsewhere.
@@ -124,6 +130,7 @@ def unpack(archive: Path, target: Path, limits: Limits) -> None:
         archive: The file.
         target: Must not exist; its parent must.
         limits: What it may hold at most.
+        strip: Leave out the one directory that everything lies in.
 
     Raises:
         BadArchiveError: As :func:`inspect`; nothing is left behind.
@@ -144,10 +151,15 @@ def unpack(archive: Path, target: Path, limits: Limits) -> None:
                 links.append(member)
             else:
                 _write(new, member, pieces)
+        rules.finish(strip=strip)
         for member in links:
             _link(new, member)
-        new.chmod(0o755)
-        new.rename(target)
+        top = rules.top_directory() if strip else None
+        tree = new if top is None else new / top
+        tree.chmod(0o755)
+        tree.rename(target)
+        if tree is not new:
+            new.rmdir()
     except BaseException:
         shutil.rmtree(new)
         raise
@@ -177,7 +189,6 @@ def _members(
             checked = rules.admit(member)
             if checked is not None:
                 yield checked, rules.counted(pieces)
-    rules.finish()
 
 
 def _write(root: Path, member: Member, pieces: Iterator[bytes]) -> None:

@@ -11,9 +11,10 @@ def panels(service: ServiceView) -> list[Panel]:
     if not service.has("upload_code") or not service.is_reachable:
         return []
     upload = service.form("upload_code", mark="upload", title="Upload code", submit="Upload")
+    labels = {"filename": "Archive", "strip": "Strip: leave out the single top directory"}
     for one in upload.fields:
-        if one.kind == "file":
-            one.label = "Archive"
+        if one.name in labels:
+            one.label, one.help = labels[one.name], ""
     limits = service.manager.get_code_limits()
     return [
         Panel(

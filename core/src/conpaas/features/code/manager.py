@@ -8,7 +8,7 @@ import functools
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Annotated, TypeVar
 
@@ -17,6 +17,7 @@ import msgspec
 from conpaas.errors import ConPaaSError, InvalidError
 from conpaas.features.code.agent import CodeAgent
 from conpaas.features.code.archives import BadArchiveError, Contents, Limits, inspect
+from conpaas.features.code.members import shown
 from conpaas.features.code.versions import CodeBook, CodeVersion
 from conpaas.features.git.operations import RepositoryOperations
 from conpaas.manager.base import Node, ServiceManager
@@ -46,6 +47,13 @@ class CodeInfo:
 
 
 @dataclass(frozen=True)
+class UploadedCode(CodeInfo):
+    """A version that was uploaded; ``note`` tells what may not be meant so, if anything."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class CodeLimits:
     """How large an archive may be: packed and unpacked in bytes, and how many files in it."""
 
@@ -68,11 +76,14 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
 
     May override:
         ``check_code(archive, contents)``, ``check_enable(version)``: raise when an archive, or a
-        change of the version, must be refused.
+        change of the version, must be refused.  ``note_code(contents)``: what to tell of an
+        archive that is taken.  ``codes_to_keep()``: which versions nodes keep; default: the
+        active one.
 
     Given to you:
-        ``self.active_code``, ``self.send_code(version, nodes)`` (an agent unpacks it and tells
-        where by ``code_path(version)``), ``self.code_archive(version)``.
+        ``self.active_code``, ``self.codes_before`` (ids of those that were active before it),
+        ``self.send_code(version, nodes)`` (an agent unpacks it and tells where by
+        ``code_path(version)``), ``self.code_archive(version)``.
     """
 
     def __init__(self, place: ManagerPlace) -> None:
@@ -93,6 +104,22 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
     def check_enable(self, version: CodeVersion) -> None:
         """Raise when the running service must not change to this version now."""
 
+    def note_code(self, contents: Contents) -> str:
+        """Return what to tell of an archive that was taken and may not be what is meant, or "".
+
+        The default tells of a directory that everything lies in.
+        """
+        if contents.top_directory is None:
+            return ""
+        return (
+            f"All files are in the directory '{shown(contents.top_directory)}/': upload it again "
+            "with --strip to leave that out."
+        )
+
+    def codes_to_keep(self) -> list[str]:
+        """Return the ids of the versions that nodes keep; the default is the active one."""
+        return [self.active_code.id]
+
     # -- given to users -----------------------------------------------------------------------
 
     @expose(done="Code version '{codeVersionId}' uploaded.")
@@ -100,13 +127,18 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
         self,
         filename: Annotated[Upload, "The archive: tar, tar.gz, tar.bz2, tar.xz or zip"],
         description: Description = "",
-    ) -> CodeInfo:
+        strip: Annotated[bool, "Leave out the one directory that all files lie in"] = False,
+    ) -> UploadedCode:
         """Upload a new version of the code; it is not used before it is enabled."""
-        version = self._take(
-            filename.stream, filename.filename, lambda: self._codes.new_id(), description
+        version, contents = self._take(
+            filename.stream,
+            filename.filename,
+            lambda: self._codes.new_id(),
+            description,
+            strip=strip,
         )
         self.log.info("code version %s uploaded (%d bytes)", version.id, version.size)
-        return self._code_info(version)
+        return UploadedCode(**asdict(self._code_info(version)), note=self.note_code(contents))
 
     @expose(reads=True, hidden=True)
     def get_code_limits(self) -> CodeLimits:
@@ -196,7 +228,7 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
             InvalidError: The archive must be refused; nothing is kept of it.
             TooLargeError: It is larger than an upload may be.
         """
-        version = self._take(
+        version, _ = self._take(
             archive,
             f"{commit[:7]}.tar.gz",
             lambda: self._codes.id_of_push(commit, tree),
@@ -218,6 +250,11 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
     def active_code(self) -> CodeVersion:
         """The version that the nodes run, or will when the service starts."""
         return self._codes.active
+
+    @property
+    def codes_before(self) -> list[str]:
+        """The ids of the versions that were active before, the latest first."""
+        return self._codes.active_before
 
     def code_archive(self, version: CodeVersion) -> Path:
         """Return where the archive of a version is on this machine."""
@@ -244,6 +281,7 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
                     archive=Upload(stream, version.filename, size),
                     unpacked_limit=self._limits.unpacked,
                     members_limit=self._limits.members,
+                    strip=version.strip,
                 )
 
         self.ask_all(send, lacking)
@@ -257,14 +295,16 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
         new_id: Callable[[], str],
         description: str,
         tree: str = "",
-    ) -> CodeVersion:
+        *,
+        strip: bool = False,
+    ) -> tuple[CodeVersion, Contents]:
         """Look into an archive and keep it as a new version; refused, nothing is left of it."""
         blob = self.blobs.put(stream, self.place.upload_limit)
         # From here on the blob must not go because another version of the same content goes.
         with self._code_lock:
             try:
                 archive = self.blobs.path(blob.digest)
-                contents = inspect(archive, self._limits, filename)
+                contents = inspect(archive, self._limits, filename, strip=strip)
                 self.check_code(archive, contents)
             except (BadArchiveError, ConPaaSError) as error:
                 if not self._codes.uses(blob.digest):
@@ -274,10 +314,10 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
                 raise
             now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
             version = CodeVersion(
-                new_id(), filename, description, now, blob.digest, blob.size, tree
+                new_id(), filename, description, now, blob.digest, blob.size, tree, strip
             )
             self._codes.add(version)
-        return version
+        return version, contents
 
     def _change_to(self, version: CodeVersion) -> Job[None]:
         before = self.active_code
@@ -289,7 +329,7 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
                 yield from scaled(self._go_back(before), 90, 100)
             raise
         self._codes.activate(version)
-        self._keep_only(version)
+        self._keep_codes()
 
     def _go_back(self, before: CodeVersion) -> Job[None]:
         try:
@@ -297,10 +337,11 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
         except ConPaaSError as error:
             # The first failure is what the user must hear of; the next change tries again.
             self.log.error("going back to code version %s failed: %s", before.id, error)
-        self._keep_only(before)
+        self._keep_codes()
 
-    def _keep_only(self, version: CodeVersion) -> None:
-        for node, failed in self.ask_each(lambda agent: agent.keep_code(versions=[version.id])):
+    def _keep_codes(self) -> None:
+        versions = self.codes_to_keep()
+        for node, failed in self.ask_each(lambda agent: agent.keep_code(versions=versions)):
             if isinstance(failed, ConPaaSError):
                 self.log.warning("%s keeps old code: %s", node.id, failed)
 

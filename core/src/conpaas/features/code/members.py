@@ -192,18 +192,39 @@ class Rules:
         if count > self.allowed + self.limits.members * 1024 + _FREE:
             self._too_much("its contents")
 
-    def finish(self) -> None:
-        """Judge what can only be judged at the end: where the links lead."""
+    def finish(self, *, strip: bool = False) -> None:
+        """Judge what can only be judged at the end: where the links lead.
+
+        Args:
+            strip: The one directory that everything lies in will be the root.
+        """
         if not self._kinds:
             raise BadArchiveError("there is nothing in it")
+        if strip and self.top_directory() is None:
+            raise BadArchiveError(
+                f"there is no one directory to strip that everything lies in: {self._tops_told()}"
+            )
+        if strip and not self.names(1):
+            raise BadArchiveError("there is nothing in the directory that is stripped")
         for path in self._links:
-            self._follow(path)
+            self._follow(path, 1 if strip else 0)
 
     def top_directory(self) -> str | None:
         """Return the one directory that everything lies in, if there is one."""
-        tops = {path.partition("/")[0] for path in self._kinds}
-        (first, *others) = tops
+        (first, *others) = self.names(0)
         return first if not others and self._kinds[first] is Kind.DIRECTORY else None
+
+    def names(self, depth: int) -> list[str]:
+        """Return the names of what lies at a depth, sorted; 0 is the top."""
+        parts = (path.split("/", depth + 1) for path in self._kinds)
+        return sorted({found[depth] for found in parts if len(found) > depth})
+
+    def _tops_told(self) -> str:
+        tops = self.names(0)
+        if len(tops) == 1:
+            return f"at its top is {shown(tops[0])}, which is {self._kinds[tops[0]].value}"
+        more = f" and {len(tops) - 3} more" if len(tops) > 3 else ""
+        return f"at its top are {', '.join(shown(name) for name in tops[:3])}{more}"
 
     def _parts(self, path: str, name: str) -> list[str]:
         if not path or "\0" in path:
@@ -221,16 +242,22 @@ class Rules:
             raise TooBigError(f"{name} lies deeper than {self.limits.depth} directories")
         return parts
 
-    def _follow(self, path: str) -> None:
-        """Walk a link as the kernel would, in the tree as it will be."""
+    def _follow(self, path: str, floor: int) -> None:
+        """Walk a link as the kernel would, in the tree as it will be.
+
+        Args:
+            path: Where the link is.
+            floor: How deep the root lies that no link may leave.
+        """
         at = path.split("/")[:-1]
         ahead = self._links[path].split("/")[::-1]
         steps = 0
         while ahead:
             part = ahead.pop()
             if part == "..":
-                if not at:
-                    raise BadArchiveError(f"{shown(path)} is a link that leaves the archive")
+                if len(at) <= floor:
+                    left = "the directory that is stripped" if floor else "the archive"
+                    raise BadArchiveError(f"{shown(path)} is a link that leaves {left}")
                 at.pop()
             elif part not in ("", "."):
                 at.append(part)

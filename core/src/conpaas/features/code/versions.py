@@ -12,6 +12,8 @@ from conpaas.errors import InvalidError, NotFoundError
 from conpaas.nearest import did_you_mean
 
 INITIAL = "code-default"
+#: How many versions that were active before are known.
+_REMEMBERED = 5
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -22,7 +24,8 @@ class CodeVersion:
     ``tree`` is git's hash of the directory that it was pushed in, empty for an upload.
     ``digest`` names the blob that holds its archive, of ``size`` bytes; it is empty for the
     version that came with the service, until that is needed for the first time.  ``time`` is ISO
-    8601 in UTC, empty for that version too.
+    8601 in UTC, empty for that version too.  Nodes ``strip`` the one directory that everything in
+    the archive lies in.
     """
 
     id: str
@@ -32,6 +35,7 @@ class CodeVersion:
     digest: str = ""
     size: int = 0
     tree: str = ""
+    strip: bool = False
 
 
 class CodeBook:
@@ -69,8 +73,17 @@ class CodeBook:
         """The version that the nodes run, or will when the service starts."""
         return self.find(self._store.get("active_code", INITIAL))
 
+    @property
+    def active_before(self) -> list[str]:
+        """The ids of the versions that were active before, the latest first; some of them."""
+        there = {code.id for code in self.all()}
+        found = self._store.get("codes_before", [])
+        return [version for version in found if version in there and version != self.active.id]
+
     def activate(self, version: CodeVersion) -> None:
         """Make a version the active one."""
+        before = [self.active.id, *self.active_before]
+        self._store["codes_before"] = [one for one in before if one != version.id][:_REMEMBERED]
         self._store["active_code"] = version.id
 
     def new_id(self) -> str:

@@ -14,7 +14,8 @@ from conpaas.errors import WrongStateError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.features.volumes.names import VolumeName
 from conpaas.features.volumes.nodes import ATTACHED, NodeVolumes
-from conpaas.manager.base import AgentId, Node, ServiceManager
+from conpaas.manager.base import Node, ServiceManager
+from conpaas.manager.history import AgentId
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Job, Progress, expose, scaled
 from conpaas.schema import Option

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from conpaas.api import Jobs
 from conpaas.errors import ConPaaSError
 from conpaas.frontend import results
+from conpaas.frontend.forms import link, operation_form
 from conpaas.frontend.looks import in_words
-from conpaas.frontend.service_types import service_operations
+from conpaas.frontend.service_types import service_operations, service_type
 from conpaas.frontend.site import Crumb, Site
 from conpaas.frontend.visit import Visit, within_site
 from conpaas.rpc import JobReport, JobState, Operation, operations
+from conpaas.service_type import Role
 from conpaas.web import Request, Response
 
+LONGEST_ADDRESS = 2000  #: characters
 _TARGET = re.compile(r"(?:service (?P<sid>\d+)(?: of )?)?(?:application (?P<aid>\d+))?")
 
 
@@ -26,6 +30,7 @@ class Target:
     name: str
     crumbs: tuple[Crumb, ...]
     operation: Operation | None
+    roles: Sequence[Role] = ()
 
 
 class JobPage:
@@ -54,7 +59,7 @@ class JobPage:
             failed=report.state.ended and not done,
             sentence=_sentence(report, target) if done else "",
             error=(report.error or {}).get("message", ""),
-            again=f"{target.path}/operations/{report.operation}" if target.operation else "",
+            again=_again(report, target),
             result=shown if done and shown and shown.kind == "table" else None,
             refresh=not report.state.ended,
         )  # fmt: skip
@@ -85,7 +90,8 @@ class JobPage:
             **service_operations(self._site.plugins, service.type),
             **visit.api.operations("service"),
         }
-        return Target(path, service.name, tuple(crumbs), of_service.get(report.operation))
+        roles = service_type(self._site.plugins, service.type).roles
+        return Target(path, service.name, tuple(crumbs), of_service.get(report.operation), roles)
 
 
 class JobList:
@@ -111,6 +117,25 @@ class JobList:
             busy=any(not job.state.ended for job in jobs), jobs=jobs,
             about=operations(Jobs)["list"].summary,
         )  # fmt: skip
+
+
+def _again(report: JobReport, target: Target) -> str:
+    """Return the address of the form that asks for a job again, with what it was asked with."""
+    if target.operation is None:
+        return ""
+    path = f"{target.path}/operations/{report.operation}"
+    form = operation_form(
+        target.operation, path, preset=("application", "service"), values=report.arguments,
+        roles=target.roles,
+    )  # fmt: skip
+    given = {
+        one.name: one.value
+        for derived in form.derived
+        if derived.parameter.name in report.arguments
+        for one in derived.fields
+    }
+    address = link(path, **given)
+    return address if len(address) <= LONGEST_ADDRESS else path
 
 
 def _sentence(report: JobReport, target: Target) -> str:

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from conpaas.channel import HttpChannel
 from conpaas.errors import ConPaaSError, InvalidError, NotFoundError
@@ -97,9 +98,7 @@ class OperationPage(abc.ABC):
         query = {k: v if isinstance(v, str) else v[-1] for k, v in req.params.items()}
         back = within_site(query.pop(BACK_FIELD, ""), subject.path)
         if not declared.reads:
-            names = {p.name for p in declared.parameters}
-            known = {name: value for name, value in query.items() if name in names}
-            form = subject.form(declared, values=known, back=back)
+            form = subject.form(declared, values=_given(declared, query), back=back)
             return self._show(req, resp, visit, subject, form)
         form = subject.form(declared, back=back)
         posted = Posted(query)
@@ -116,9 +115,12 @@ class OperationPage(abc.ABC):
         declared = subject.operation(operation)
         # The name to type was asked for when the link said what goes, and only then.
         named = declared.parameters if CONFIRM_FIELD in posted.texts else ()
+        values = {p.name: posted.text(p.name) for p in named if posted.text(p.name)}
+        # What was there before, so that it means something when it is emptied.
+        values |= {p.name: "yes" for p in declared.parameters if posted.text(f"filled.{p.name}")}
         form = subject.form(
             declared,
-            values={p.name: posted.text(p.name) for p in named if posted.text(p.name)},
+            values=values,
             back=within_site(posted.text(BACK_FIELD), subject.path),
         )
         if declared.confirm and not posted.text("confirmed"):
@@ -152,8 +154,8 @@ class OperationPage(abc.ABC):
         if isinstance(result, Download):
             return send_result(resp, result)
         if not declared.reads and (declared.done or result is None):
-            told = results.sentence(declared, arguments, result)
-            visit.tell_next(told)
+            told, note = results.sentence(declared, arguments, result), results.note(result)
+            visit.tell_next(f"{told} {note}" if note else told, "warning" if note else "done")
             gone = declared.name in ("delete", "remove")
             return visit.go("/" if gone else form.back)
         self._show(req, resp, visit, subject, form, result=results.shown(declared, result))
@@ -272,6 +274,19 @@ class _Bare:
         return self._channel.send(operation, {k: v for k, v in arguments.items() if k in named})
 
 
+def _given(operation: Operation, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an address says of an operation's arguments; of counts, role by role."""
+    given: dict[str, Any] = {}
+    for parameter in operation.parameters:
+        name = parameter.name
+        counts = {k[len(name) + 1 :]: v for k, v in query.items() if k.startswith(f"{name}.")}
+        if counts:
+            given[name] = counts
+        elif name in query:
+            given[name] = query[name]
+    return given
+
+
 def choices(visit: Visit) -> dict[str, Sequence[Choice]]:
     """Return what can be chosen for arguments of these names, wherever they stand."""
     try:
@@ -290,4 +305,4 @@ def job_page(watch: str, back: str) -> str:
     path = watch.removeprefix("/api/v1")
     if not path.startswith(("/jobs/", "/applications/")):
         raise InvalidError(f"{watch!r} is no place of jobs")
-    return path if back == "/" else f"{path}?back={back}"
+    return path if back == "/" else f"{path}?back={quote(back, safe='/')}"

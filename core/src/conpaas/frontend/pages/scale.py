@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from conpaas.channel import HttpChannel
 from conpaas.errors import ConPaaSError, InvalidError
 from conpaas.frontend.calls import CHANGE_TIMEOUT
-from conpaas.frontend.looks import count
+from conpaas.frontend.forms import link
 from conpaas.frontend.pages.operations import Subject, job_page, service_subject
-from conpaas.frontend.posted import Posted, read_form
+from conpaas.frontend.posted import read_form
+from conpaas.frontend.scaling import Change, Plan, RoleCount, by_role, change_of, plan
 from conpaas.frontend.site import Site
 from conpaas.frontend.visit import Visit
 from conpaas.rpc import JobStarted
-from conpaas.schema import from_text
 from conpaas.web import Request, Response
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What somebody wants of a service."""
+
+    subject: Subject
+    manager: Any
+    counts: list[RoleCount]
+    was: dict[str, str]
+    cloud: str
+
+    @property
+    def path(self) -> str:
+        """Of this page, with what is wanted."""
+        wanted = {f"count.{one.role.name}": one.wanted for one in self.counts}
+        cloud = {"cloud": self.cloud} if self.cloud else {}
+        return link(f"{self.subject.path}/scale", **wanted, **cloud)
 
 
 class Scale:
@@ -25,102 +43,87 @@ class Scale:
         self._site = site
 
     def on_get(self, req: Request, resp: Response, aid: int, sid: int) -> None:
-        """Go to the service's page, where the form is."""
+        """Tell what the counts in the address would change; without any, go to the form."""
         visit = self._site.enter(req, resp)
-        visit.go(f"/applications/{aid}/services/{sid}#nodes")
+        if not any(name.startswith("count.") for name in req.params):
+            return visit.go(f"/applications/{aid}/services/{sid}#scale")
+        asked = self._asked(visit, aid, sid, lambda name: req.get_param(name) or "")
+        try:
+            change = change_of(asked.counts, asked.was)
+        except InvalidError as error:
+            return self._show(req, resp, visit, asked, error=error)
+        self._show(req, resp, visit, asked, change)
 
     def on_post(self, req: Request, resp: Response, aid: int, sid: int) -> None:
         """Add or remove nodes until there are as many as wanted; ask before removing."""
         visit = self._site.enter(req, resp)
         posted = read_form(req, visit)
-        info = visit.api.services.get_state(application=aid, service=sid)
-        application = visit.api.applications.get_info(application=aid)
-        subject = service_subject(self._site, visit, info, application)
-        nodes = visit.api.manager(info.type, aid, sid).list_nodes()
-        there = Counter(node.role for node in nodes)
-        wanted = {role.name: posted.text(f"count.{role.name}") for role in _scalable(subject)}
+        asked = self._asked(visit, aid, sid, posted.text)
         try:
-            more, fewer = _difference(posted, wanted, there)
-            if fewer and not posted.text("confirmed"):
-                return self._show(req, resp, visit, subject, there, wanted, fewer=fewer)
-            channel = visit.api.service_channel(aid, sid, CHANGE_TIMEOUT)
-            self._change(channel, subject, more, fewer, posted.text("cloud"))
+            change = change_of(asked.counts, asked.was)
+            if not change:
+                raise InvalidError("there are that many already: change a number first")
+            if not change.more and not posted.text("confirmed"):
+                return self._show(req, resp, visit, asked, change)
+            self._carry_out(visit, asked, change, aid, sid)
         except JobStarted as started:
-            return visit.go(job_page(started.watch, subject.path))
+            # What is to go is asked for when those that come are there.
+            back = asked.path if change.more and change.fewer else asked.subject.path
+            return visit.go(job_page(started.watch, back))
         except ConPaaSError as error:
             if error.status in (401, 500):
                 raise
-            return self._show(req, resp, visit, subject, there, wanted, error=error)
-        visit.go(f"{subject.path}#nodes")
+            return self._show(req, resp, visit, asked, error=error)
+        visit.go(f"{asked.subject.path}#nodes")
 
-    def _change(
-        self,
-        channel: HttpChannel,
-        subject: Subject,
-        more: dict[str, int],
-        fewer: dict[str, int],
-        cloud: str,
-    ) -> None:
-        if more:
-            arguments: dict[str, Any] = {"nodes": more}
-            if cloud:
-                arguments["cloud"] = cloud
-            channel.send(subject.operation("add_nodes"), arguments)
-        if fewer:
-            channel.send(subject.operation("remove_nodes"), {"nodes": fewer})
+    def _asked(self, visit: Visit, aid: int, sid: int, text: Callable[[str], str]) -> _Asked:
+        info = visit.api.services.get_state(application=aid, service=sid)
+        application = visit.api.applications.get_info(application=aid)
+        subject = service_subject(self._site, visit, info, application)
+        manager = visit.api.manager(info.type, aid, sid)
+        names = [role.name for role in subject.roles if not role.fixed]
+        wanted = {name: text(f"count.{name}") for name in names if text(f"count.{name}")}
+        return _Asked(
+            subject=subject,
+            manager=manager,
+            counts=by_role(
+                [role for role in subject.roles if not role.fixed], manager.list_nodes(), wanted
+            ),
+            was={name: text(f"was.{name}") for name in names},
+            cloud=text("cloud"),
+        )
+
+    def _carry_out(self, visit: Visit, asked: _Asked, change: Change, aid: int, sid: int) -> None:
+        channel = visit.api.service_channel(aid, sid, CHANGE_TIMEOUT)
+        if change.more:
+            arguments: dict[str, Any] = {"nodes": dict(change.more)}
+            if asked.cloud:
+                arguments["cloud"] = asked.cloud
+            channel.send(asked.subject.operation("add_nodes"), arguments)
+        else:
+            removal = asked.subject.operation("remove_nodes")
+            channel.send(removal, {"nodes": dict(change.fewer)})
 
     def _show(
         self,
         req: Request,
         resp: Response,
         visit: Visit,
-        subject: Subject,
-        there: Counter[str],
-        wanted: dict[str, str],
-        fewer: dict[str, int] | None = None,
+        asked: _Asked,
+        change: Change | None = None,
         error: ConPaaSError | None = None,
     ) -> None:
-        told = self._site.ask(visit)
+        overview = self._site.ask(visit)["overview"]
+        change = change or Change()
+        told = Plan()
+        if error is None:
+            told = plan(change, asked.manager, charged=overview.user.credit is not None)
+        removing = change if change.fewer and not change.more and not told.refusal else None
         self._site.show(
             req, resp, visit, "scale.html",
-            title="Remove nodes" if fewer else "Change the number of nodes",
-            overview=told["overview"], crumbs=subject.crumbs, subject=subject,
-            roles=_scalable(subject), there=there, wanted=wanted, error=error,
-            gone=in_words(fewer or {}), total=sum((fewer or {}).values()),
-            clouds=subject.choices.get("cloud", ()), status=error.status if error else 200,
+            title="Remove nodes" if removing else "Change the number of nodes",
+            overview=overview, crumbs=asked.subject.crumbs, subject=asked.subject,
+            counts=asked.counts, removing=removing, plan=told, error=error,
+            total=sum(change.fewer.values()), clouds=asked.subject.choices.get("cloud", ()),
+            cloud=asked.cloud, status=error.status if error else 200,
         )  # fmt: skip
-
-
-def in_words(counts: dict[str, int]) -> str:
-    """Return counts of nodes in words: ``2 backend nodes and 1 web node``."""
-    return " and ".join(count(number, f"{role} node") for role, number in counts.items())
-
-
-def _scalable(subject: Subject) -> list[Any]:
-    return [role for role in subject.roles if not role.fixed]
-
-
-def _difference(
-    posted: Posted, wanted: dict[str, str], there: Counter[str]
-) -> tuple[dict[str, int], dict[str, int]]:
-    more: dict[str, int] = {}
-    fewer: dict[str, int] = {}
-    for role, text in wanted.items():
-        number = from_text(text.strip() or "0", int, role)
-        seen = posted.text(f"was.{role}")
-        if number < 0:
-            raise InvalidError(f"{role}: there cannot be {number} nodes")
-        if seen and seen != str(there[role]):
-            raise InvalidError(
-                f"there are {there[role]} {role} nodes by now, not {seen}: say again how many "
-                "there shall be"
-            )
-        if number > there[role]:
-            more[role] = number - there[role]
-        elif number < there[role]:
-            fewer[role] = there[role] - number
-    if more and fewer:
-        raise InvalidError("add nodes or remove some, one after the other: not both at once")
-    if not more and not fewer:
-        raise InvalidError("there are that many already: change a number first")
-    return more, fewer

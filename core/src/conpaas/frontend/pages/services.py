@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from conpaas.errors import ConPaaSError
 from conpaas.frontend.pages.applications import LATEST, is_passing, latest_jobs
 from conpaas.frontend.pages.operations import Subject, service_subject
+from conpaas.frontend.scaling import Plan, by_role, roles_of
 from conpaas.frontend.service_types import service_type
 from conpaas.frontend.service_view import ServiceView
 from conpaas.frontend.site import Site
@@ -79,8 +79,8 @@ class ServicePage:
             reason=history[-1].reason if history else "",
             history=tuple(reversed(history))[:LATEST], jobs=jobs[:LATEST],
             changing=changing, asking=asking,
-            roles=[(role, _of(view.nodes, role.name)) for role in view.type.roles],
-            clouds=subject.choices.get("cloud", ()),
+            counts=by_role(view.type.roles, view.nodes), roles_of=roles_of, plan=Plan(),
+            clouds=subject.choices.get("cloud", ()), cloud="", cancel="",
         )  # fmt: skip
 
     def _panels(self, view: ServiceView) -> list[Shown]:
@@ -108,7 +108,3 @@ def _rest(subject: Subject, panels: Sequence[Shown]) -> tuple[list[Operation], l
     placed = PLACED | {name for one in panels for name in one.panel.operations}
     rest = [o for name, o in subject.operations.items() if name not in placed]
     return [o for o in rest if not o.reads], [o for o in rest if o.reads]
-
-
-def _of(nodes: Sequence[Any], role: str) -> list[Any]:
-    return [node for node in nodes if node.role == role]

@@ -175,30 +175,35 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// -- scaling: what Apply would do -----------------------------------------------------------------------
+// -- scaling: what Apply would do, in the server's words ------------------------------------------------
+
+let told = 0, asked = null;
 
 document.addEventListener("input", (event) => {
   const form = event.target.closest("[data-scale]");
-  if (form) summarise(form);
+  if (form) {
+    clearTimeout(told);
+    told = setTimeout(() => summarise(form), 150);
+  }
   const filter = event.target.closest("[data-filter]");
   if (filter) narrow(filter);
 });
 
-function summarise(form) {
-  let more = 0, fewer = 0;
-  const words = [];
-  for (const input of find("[data-role]", form)) {
-    const was = Number(form.elements[`was.${input.dataset.role}`].value);
-    const change = Number(input.value) - was;
-    if (change) words.push(`${Math.abs(change)} ${input.dataset.role} ${change > 0 ? "more" : "fewer"}`);
-    if (change > 0) more += change;
-    else fewer -= change;
+async function summarise(form) {
+  const inputs = find("[name^='count.'], [name^='was.'], [name=cloud]", form);
+  const where = form.querySelector(".scale-summary");
+  asked?.abort();
+  if (inputs.every((one) => !one.name.startsWith("count.") || one.value === one.defaultValue)) return where.replaceChildren();
+  asked = new AbortController();
+  const query = new URLSearchParams(inputs.map((one) => [one.name, one.value]));
+  try {
+    const answer = await fetch(`${form.action}?${query}`, { headers: { "X-Live": "1" }, cache: "no-store", signal: asked.signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector(".scale-summary, main [role=alert]");
+    where.replaceChildren(...(fresh ? fresh.cloneNode(true).childNodes : []));
+  } catch {
+    where.replaceChildren();  // Apply asks once more, and says what is wrong
   }
-  const cost = more - fewer;
-  const told = form.querySelector(".scale-summary");
-  if (!words.length) told.textContent = "";
-  else if (more && fewer) told.textContent = "Add nodes or remove some, one after the other.";
-  else told.textContent = `${words.join(", ")}: ${Math.abs(cost)} credit${Math.abs(cost) === 1 ? "" : "s"} an hour ${cost > 0 ? "more" : "less"}`;
 }
 
 function narrow(filter) {
@@ -267,7 +272,6 @@ function ready() {
   enhance(document);
   find("[data-focus]")[0]?.focus();
   for (const log of find("[data-after]")) log.scrollTop = log.scrollHeight;
-  for (const form of find("[data-scale]")) summarise(form);
   for (const filter of find("[data-filter]")) if (filter.value) narrow(filter);
 }
 ready();

@@ -1,0 +1,171 @@
+"""Keeps php-fpm running, and exchanges it for one that is configured anew without a pause.
+
+PHP-FPM's own reload waits for its slowest request before it takes another one.  Here the sockets
+belong to this process: on SIGHUP it starts a second php-fpm on them, and asks the first one to end
+when that is ready.  It knows nothing of ConPaaS and needs the standard library only.
+
+Usage: ``python -m conpaas_php.generations RUN_DIRECTORY POOL_FILE ADDRESS:PORT STATUS_SOCKET``.
+SIGHUP starts a new generation, SIGQUIT ends when the last request is answered, SIGUSR1 has the
+logs opened anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PROGRAM = "php-fpm8.2"
+#: Where the state is told, in the run directory.
+STATE = "state.json"
+#: Seconds within which php-fpm must be ready.
+_START_TIMEOUT = 20.0
+_BACKLOG = 511
+_HEARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
+#: Where programs that the code starts are found.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Generations:
+    """The php-fpm that answers, and those that still end.
+
+    Args:
+        run: A directory for the state and for configurations in use.
+        pool: A file of JSON: ``digest``, ``configuration`` and ``environment``, all text.
+        address: Where requests come in.
+        status: A unix socket at which php-fpm tells about itself.
+    """
+
+    def __init__(self, run: Path, pool: Path, address: tuple[str, int], status: Path) -> None:
+        self._run = run
+        self._pool = pool
+        self._number = 0
+        self._present: subprocess.Popen[bytes] | None = None
+        self._ending: list[subprocess.Popen[bytes]] = []
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        status.unlink(missing_ok=True)
+        teller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        teller.bind(str(status))
+        teller.listen(16)
+        self._sockets = {f"{address[0]}:{address[1]}": listener, str(status): teller}
+
+    def begin(self) -> bool:
+        """Start a generation, and have the one before end; return whether it is ready."""
+        told = json.loads(self._pool.read_text())
+        self._number += 1
+        configuration = self._run / f"generation-{self._number}.conf"
+        descriptor = os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(told["configuration"])
+        # An abstract name: nothing of it stays in any directory.
+        name = f"\0conpaas-php-{os.getpid()}-{self._number}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+            ready.bind(name)
+            inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
+            process = subprocess.Popen(
+                [PROGRAM, "-F", "-y", str(configuration)],
+                env={
+                    "PATH": _PATH,
+                    "FPM_SOCKETS": ",".join(inherited),
+                    "NOTIFY_SOCKET": f"@{name[1:]}",
+                    **told["environment"],
+                },
+                pass_fds=[s.fileno() for s in self._sockets.values()],
+            )
+            started = _is_ready(ready, process)
+        configuration.unlink()
+        if not started:
+            process.kill()
+            process.wait()
+            self._tell(told["digest"], "php-fpm has not become ready")
+            return False
+        if self._present is not None:
+            self._present.send_signal(signal.SIGQUIT)
+            self._ending.append(self._present)
+        self._present = process
+        self._tell(told["digest"], "")
+        return True
+
+    def look(self) -> bool:
+        """Forget those that have ended; return whether the present one runs."""
+        self._ending = [process for process in self._ending if process.poll() is None]
+        return self._present is not None and self._present.poll() is None
+
+    def reopen_logs(self) -> None:
+        """Have all write to the files that have the logs' names now."""
+        for process in self._everybody():
+            process.send_signal(signal.SIGUSR1)
+
+    def end(self, how: signal.Signals) -> None:
+        """Have all end, and wait for that."""
+        # Nobody new gets in, not even into the queue.
+        for listener in self._sockets.values():
+            listener.close()
+        for process in self._everybody():
+            process.send_signal(how)
+        for process in self._everybody():
+            process.wait()
+
+    def _everybody(self) -> list[subprocess.Popen[bytes]]:
+        return [*self._ending, *([self._present] if self._present else [])]
+
+    def _tell(self, digest: str, error: str) -> None:
+        new = self._run / f".{STATE}.new"
+        new.write_text(json.dumps({"digest": digest, "error": error}))
+        new.replace(self._run / STATE)
+
+
+def _is_ready(ready: socket.socket, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + _START_TIMEOUT
+    ready.settimeout(0.05)
+    while time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            if b"READY=1" in ready.recv(4096):
+                return True
+        if process.poll() is not None:
+            return False
+    return False
+
+
+def main(arguments: list[str]) -> int:
+    """Run until a signal says otherwise, or php-fpm ends by itself."""
+    run, pool, address, status = arguments
+    host, _, port = address.rpartition(":")
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing)
+    for number in _HEARD:
+        signal.signal(number, lambda *_: None)
+    generations = Generations(Path(run), Path(pool), (host, int(port)), Path(status))
+    if not generations.begin():
+        return 1
+    with selectors.DefaultSelector() as selector:
+        selector.register(reading, selectors.EVENT_READ)
+        while True:
+            selector.select()
+            arrived = set(os.read(reading, 100))
+            for how in (signal.SIGQUIT, signal.SIGTERM):
+                if how in arrived:
+                    generations.end(how)
+                    return 0
+            if signal.SIGHUP in arrived:
+                generations.begin()
+            if signal.SIGUSR1 in arrived:
+                generations.reopen_logs()
+            if not generations.look():
+                print("php-fpm has ended by itself", file=sys.stderr)
+                return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

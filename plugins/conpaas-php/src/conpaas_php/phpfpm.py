@@ -1,0 +1,400 @@
+"""PHP-FPM: runs the code, for its proxies only.
+
+Knows nothing of ConPaaS but its supervisor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from conpaas import files
+from conpaas.errors import AgentError, UnreachableError
+from conpaas.supervisor.base import BaseSupervisor
+from conpaas_php.generations import PROGRAM, STATE
+from conpaas_php.ini import quoted
+from conpaas_web.nginx import USER
+from conpaas_web.parts import SessionStore
+
+NAME = "php-fpm"
+STATUS_PATH = "/fpm-status"
+#: Seconds within which a new configuration must be in force.
+_RELOAD_TIMEOUT = 30.0
+#: Seconds beyond the limit of a request after which workers are ended by force.
+_GRACE = 5
+#: Its own definition says when it is killed; this is longer than any of those.
+_LEAVE_TIMEOUT = 3600.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How PHP-FPM runs.
+
+    Args:
+        allowed: Addresses of those that are answered.
+        settings: Of PHP, by name, as php.ini writes their values.
+        environment: What the code sees, by name.
+        sessions: Where they are kept.
+        timeout: Seconds after which a request is ended.
+        workers: How many requests run at once, at most.
+    """
+
+    allowed: tuple[str, ...]
+    settings: Mapping[str, str]
+    environment: Mapping[str, str]
+    sessions: SessionStore
+    timeout: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """What PHP-FPM tells about itself."""
+
+    active: int
+    idle: int
+    queue: int
+    accepted: int
+
+
+class PhpFpm:
+    """The one PHP-FPM of a machine.
+
+    Args:
+        root: ``/``, or what stands for it.
+        supervisor: Keeps it running.
+        address: Where it listens.
+        port: Likewise.
+    """
+
+    def __init__(self, root: Path, supervisor: BaseSupervisor, address: str, port: int) -> None:
+        self._supervisor = supervisor
+        self._address = address
+        self._port = port
+        self._root = root
+        self._configuration = root / "etc/conpaas-php"
+        self._run = root / "run/conpaas-php"
+        self._temporary = root / "var/lib/conpaas-php/tmp"
+        self._logs = root / "var/log/conpaas-php"
+        self._pool_file = self._configuration / "pool.json"
+        self._status_socket = self._run / "status.sock"
+
+    @property
+    def error_log(self) -> Path:
+        """What PHP-FPM itself says, and what programs that the code starts print."""
+        return self._supervisor.log_file(NAME)
+
+    @property
+    def php_log(self) -> Path:
+        """Errors of the code."""
+        return self._logs / "php-errors.log"
+
+    @property
+    def slow_log(self) -> Path:
+        """What requests that take long are doing."""
+        return self._logs / "php-slow.log"
+
+    @property
+    def address(self) -> str:
+        """Where this machine itself reaches it."""
+        host = "127.0.0.1" if self._address == "0.0.0.0" else self._address  # noqa: S104
+        return f"{host}:{self._port}"
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether it is to run."""
+        return NAME in self._supervisor.names()
+
+    def configure(self, pool: Pool) -> bool:
+        """Have it run so; return whether anything is new.
+
+        Requests that run go on as they are; nobody waits for them.
+
+        Raises:
+            AgentError: PHP-FPM refuses the configuration or cannot use it; the old one stays.
+        """
+        for directory in (self._configuration, self._run, self._logs):
+            directory.mkdir(parents=True, exist_ok=True)
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._make_for_the_code()
+        text, environment = self._text(pool), _environment(pool.environment)
+        digest = hashlib.sha256(json.dumps([text, environment]).encode()).hexdigest()
+        told = {"digest": digest, "configuration": text, "environment": environment}
+        content = json.dumps(told)
+        changed = not (self._pool_file.exists() and self._pool_file.read_text() == content)
+        if changed:
+            self._check(text, environment)
+            files.write(self._pool_file, content, 0o600)
+        command = [
+            *(sys.executable, "-P", "-m", "conpaas_php.generations"),
+            *(str(self._run), str(self._pool_file), f"{self._address}:{self._port}"),
+            str(self._status_socket),
+        ]
+        changed |= self._supervisor.define(
+            NAME, command, stop_signal="QUIT", kill_after=pool.timeout + 2 * _GRACE, whole=True
+        )
+        if not self._supervisor.is_running(NAME):
+            changed = True
+            (self._run / STATE).unlink(missing_ok=True)
+            self._supervisor.start(NAME)
+        elif self._state().get("digest") != digest:
+            self._supervisor.reload(NAME)
+        self._await(digest)
+        return changed
+
+    def leave(self) -> None:
+        """Answer what has begun, then stop for good; one that does not run is fine."""
+        if self.is_defined:
+            self._supervisor.stop(NAME, wait=_LEAVE_TIMEOUT)
+            self._supervisor.remove(NAME)
+        (self._run / STATE).unlink(missing_ok=True)
+
+    def reopen_logs(self) -> None:
+        """Have it write to the files that have the logs' names now."""
+        if self.is_defined:
+            self._supervisor.signal(NAME, "USR1")
+        self._make_for_the_code()
+
+    def status(self) -> Status:
+        """Return what its workers are doing.
+
+        Raises:
+            UnreachableError: It does not answer.
+        """
+        variables = {
+            "SCRIPT_NAME": STATUS_PATH,
+            "SCRIPT_FILENAME": STATUS_PATH,
+            "REQUEST_METHOD": "GET",
+            "QUERY_STRING": "json",
+        }
+        text = self.request(variables, str(self._status_socket), seconds=1.0).decode()
+        try:
+            told = json.loads(text.partition("\r\n\r\n")[2])
+            return Status(
+                told["active processes"],
+                told["idle processes"],
+                told["listen queue"],
+                told["accepted conn"],
+            )
+        except (ValueError, KeyError) as error:
+            raise UnreachableError("PHP-FPM does not tell its status") from error
+
+    def request(
+        self,
+        variables: Mapping[str, str],
+        address: str | None = None,
+        *,
+        seconds: float,
+        limit: int = 64 << 10,
+    ) -> bytes:
+        """Send a request without a body straight to it.
+
+        Args:
+            variables: Of FastCGI.
+            address: Where to; default: where proxies ask.
+            seconds: For all of it; what has come by then is returned.
+            limit: Bytes of the answer that are returned, at most.
+
+        Returns:
+            The answer: headers and body.
+
+        Raises:
+            UnreachableError: There is none.
+        """
+        command = ["cgi-fcgi", "-bind", "-connect", address or self.address]
+        # Through a file: a pipe that is full would hold up whoever reads only its beginning.
+        with tempfile.TemporaryFile() as complaints:
+            process = subprocess.Popen(
+                command,
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+            )
+            try:
+                answer = _read(process, seconds, limit)
+            finally:
+                process.kill()
+                process.wait()
+            complaints.seek(0)
+            words = complaints.read(1000).decode(errors="replace").strip()
+        if not answer:
+            raise UnreachableError(words or f"there was no answer within {seconds:g} seconds")
+        return answer
+
+    # -- how it is done -----------------------------------------------------------------------
+
+    def _make_for_the_code(self) -> None:
+        """Give the code what it writes to, if this process may give things away."""
+        self.php_log.touch(0o640)
+        if os.geteuid() == 0:
+            for path in (self._temporary, self.php_log):
+                subprocess.run(["chown", f"{USER}:{USER}", str(path)], check=True)
+        self._temporary.chmod(0o700)
+
+    def _check(self, text: str, environment: Mapping[str, str]) -> None:
+        candidate = self._configuration / "candidate.conf"
+        files.write(candidate, text, 0o600)
+        try:
+            answer = subprocess.run(
+                [PROGRAM, "-t", "-y", str(candidate)],
+                env={"PATH": os.environ.get("PATH", os.defpath), **environment},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise AgentError(f"{PROGRAM} is not installed: build the image anew") from error
+        finally:
+            candidate.unlink()
+        if answer.returncode != 0:
+            raise AgentError(f"PHP-FPM refuses its configuration: {answer.stderr.strip()}")
+
+    def _text(self, pool: Pool) -> str:
+        code, kept = self._root / "srv/code", self._root / "srv/kept"
+        admin = {
+            "error_log": str(self.php_log),
+            "open_basedir": f"{code}/:{kept}/:{self._temporary}/",
+            "sys_temp_dir": str(self._temporary),
+            "upload_tmp_dir": str(self._temporary),
+            "expose_php": "0",
+            "cgi.fix_pathinfo": "0",
+            "opcache.enable": "1",
+            # The code may write code, as installers and configuration pages do.
+            "opcache.validate_timestamps": "1",
+            "opcache.revalidate_freq": "0",
+            "opcache.max_accelerated_files": "20000",
+            **pool.settings,
+        }
+        own = {
+            "session.save_handler": "redis",
+            "session.save_path": _save_path(pool.sessions),
+            "redis.session.locking_enabled": "1",
+            "redis.session.lock_expire": str(pool.timeout + _GRACE),
+            "redis.session.lock_retries": "-1",
+            "redis.session.lock_wait_time": "10000",
+        }
+        spare = max(2, pool.workers // 2)
+        return _CONFIGURATION.format(
+            control_timeout=pool.timeout + _GRACE,
+            user=f"user = {USER}\ngroup = {USER}" if os.geteuid() == 0 else "",
+            listen=f"{self._address}:{self._port}",
+            status=self._status_socket,
+            allowed=",".join(pool.allowed),
+            workers=pool.workers,
+            start=2,
+            spare=spare,
+            timeout=pool.timeout,
+            slow_log=self.slow_log,
+            status_path=STATUS_PATH,
+            values="\n".join(
+                [
+                    *(f"env[{name}] = ${_stand_in(name)}" for name in sorted(pool.environment)),
+                    *(f"php_value[{name}] = {quoted(own[name])}" for name in sorted(own)),
+                    *(
+                        f"php_admin_value[{name}] = {quoted(admin[name])}"
+                        for name in sorted(admin)
+                    ),
+                ]
+            ),
+        )
+
+    def _state(self) -> dict[str, str]:
+        try:
+            return dict(json.loads((self._run / STATE).read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def _await(self, digest: str) -> None:
+        """Wait until a configuration is in force."""
+        deadline = time.monotonic() + _RELOAD_TIMEOUT
+        pause = 0.01
+        while True:
+            state = self._state()
+            if state.get("digest") == digest and not state.get("error"):
+                return
+            if state.get("digest") == digest or time.monotonic() > deadline:
+                raise AgentError(
+                    "PHP-FPM does not run with what it was told; its last words:\n"
+                    f"{self._supervisor.tail(NAME, 5)}"
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.2)
+
+
+def _read(process: subprocess.Popen[bytes], seconds: float, limit: int) -> bytes:
+    """Return what a process prints, up to a time and a length."""
+    assert process.stdout is not None  # noqa: S101
+    deadline = time.monotonic() + seconds
+    answer = b""
+    with process.stdout as output:
+        while len(answer) < limit:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([output], [], [], left)[0]:
+                break
+            piece = os.read(output.fileno(), limit - len(answer))
+            if not piece:
+                break
+            answer += piece
+    return answer
+
+
+def _stand_in(name: str) -> str:
+    """Return the name under which PHP-FPM's main process has a variable of the code.
+
+    That process is root's: what the code's environment says, such as LD_PRELOAD, is not for it.
+    """
+    return f"CONPAAS_VALUE_OF_{name}"
+
+
+def _environment(wanted: Mapping[str, str]) -> dict[str, str]:
+    return {_stand_in(name): wanted[name] for name in sorted(wanted)}
+
+
+def _save_path(sessions: SessionStore) -> str:
+    password = quote(sessions.password, safe="")
+    return (
+        f"tcp://{sessions.address}:{sessions.port}"
+        f"?auth={password}&prefix=session:&timeout=2&read_timeout=5"
+    )
+
+
+_CONFIGURATION = """\
+[global]
+error_log = /proc/self/fd/2
+daemonize = no
+systemd_interval = 0
+process_control_timeout = {control_timeout}s
+log_limit = 8192
+
+[code]
+{user}
+listen = {listen}
+listen.allowed_clients = {allowed}
+pm = dynamic
+pm.max_children = {workers}
+pm.start_servers = {start}
+pm.min_spare_servers = 1
+pm.max_spare_servers = {spare}
+pm.max_requests = 2000
+pm.status_path = {status_path}
+pm.status_listen = {status}
+request_terminate_timeout = {timeout}s
+request_slowlog_timeout = 10s
+slowlog = {slow_log}
+catch_workers_output = yes
+decorate_workers_output = no
+clear_env = yes
+security.limit_extensions = .php
+{values}
+"""

@@ -1,0 +1,184 @@
+"""Nodes of a PHP service on this machine: real nginx, PHP-FPM and redis on loopback addresses."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import itertools
+import logging
+import os
+import tarfile
+from collections import UserDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from conpaas.agent.base import AgentPlace
+from conpaas.rpc import Upload, finish
+from conpaas.supervisor.process import ProcessSupervisor
+from conpaas_php.agent import BackendPart, PhpAgent
+from conpaas_web.parts import ProxyPart, SessionStore, WebPart
+
+# Each process of a parallel run has a network of its own.
+_NETWORK = 20 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_hosts = itertools.count(1)
+VERSION = "code-a"
+
+
+def new_address() -> str:
+    """Return an address of this machine that nobody else here has."""
+    number = next(_hosts)
+    return f"127.{_NETWORK}.{number // 250}.{number % 250 + 2}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for a request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+
+def ask(
+    address: str,
+    path: str = "/",
+    method: str = "GET",
+    body: Any = None,
+    headers: Mapping[str, str] = {},
+    port: int = 80,
+    source: str = "127.0.0.1",
+) -> Answer:
+    """Send one request, on a connection of its own."""
+    connection = http.client.HTTPConnection(address, port, timeout=40, source_address=(source, 0))
+    try:
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def archive(files: Mapping[str, str | bytes]) -> Upload:
+    """Return files as code is sent to nodes."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(data), 1_700_000_000
+            tar.addfile(info, io.BytesIO(data))
+    packed.seek(0)
+    return Upload(packed)
+
+
+@dataclass
+class Node:
+    """A machine with an agent that may be killed: what stays is a root and a store."""
+
+    root: Path
+    role: str = "backend"
+    address: str = field(default_factory=new_address)
+
+    def __post_init__(self) -> None:
+        self.store: UserDict[str, Any] = UserDict()
+        self.supervisor = ProcessSupervisor(self.root / "var/log/conpaas", pause=0.05)
+        self.agent = self.start()
+
+    def start(self) -> PhpAgent:
+        """Start the agent (again)."""
+        self.agent = PhpAgent(
+            AgentPlace(
+                node=f"node-{self.address}",
+                role=self.role,
+                address=self.address,
+                application=1,
+                service=1,
+                root=self.root,
+                supervisor=self.supervisor,
+                store=self.store,
+                log=logging.getLogger("test"),
+            )
+        )
+        return self.agent
+
+    def upload(self, files: Mapping[str, str | bytes], version: str = VERSION) -> None:
+        """Bring a version of the code here."""
+        self.agent.update_code(version, archive(files), 1 << 28, 1000)
+
+    def leave(self, part: Any) -> None:
+        """Leave a part, and wait until that is done."""
+        finish(self.agent.leave_part(part))
+
+    def ask(self, path: str = "/", *arguments: Any, **named: Any) -> Answer:
+        """Send a request to this node's proxy."""
+        return ask(self.address, path, *arguments, **named)
+
+
+@dataclass
+class Site:
+    """Nodes that may be made, and how they are told what to do."""
+
+    directory: Path
+    sessions: SessionStore
+    nodes: list[Node] = field(default_factory=list)
+
+    def node(self, role: str = "backend") -> Node:
+        """Return a new machine."""
+        root = self.directory / f"node-{len(self.nodes)}"
+        root.mkdir()
+        node = Node(root, role)
+        self.nodes.append(node)
+        return node
+
+    def backend_part(
+        self,
+        *proxies: Node,
+        settings: Mapping[str, str] = {},
+        environment: Mapping[str, str] = {},
+        timeout: int = 20,
+    ) -> BackendPart:
+        """Return what a backend of these proxies does."""
+        addresses = tuple(sorted(node.address for node in proxies))
+        return BackendPart(addresses, dict(settings), dict(environment), self.sessions, timeout)
+
+    def proxy_part(
+        self,
+        web: list[Node],
+        backends: list[Node],
+        version: str = VERSION,
+        permalinks: bool = True,
+        body_limit: int = 1 << 20,
+        timeout: int = 25,
+    ) -> ProxyPart:
+        """Return what a proxy before these nodes does."""
+        return ProxyPart(
+            version,
+            tuple(sorted(node.address for node in web)),
+            tuple(sorted(node.address for node in backends)),
+            permalinks,
+            body_limit,
+            timeout,
+        )
+
+    def whole(self, files: Mapping[str, str | bytes], permalinks: bool = True) -> Node:
+        """Return a machine that does everything, with code."""
+        node = self.node("proxy")
+        node.upload(files)
+        node.agent.run_backend(self.backend_part(node))
+        node.agent.run_web(WebPart((node.address,), permalinks))
+        node.agent.run_proxy(self.proxy_part([node], [node], permalinks=permalinks))
+        return node
+
+    def close(self) -> None:
+        """End everything."""
+        for node in self.nodes:
+            for name in node.supervisor.names():
+                node.supervisor.signal(name, "TERM")
+            node.supervisor.shutdown()

@@ -1,0 +1,290 @@
+"""A web service without software: its agents note what they are told, and judge it.
+
+For tests of what directs web services: nothing is started, every request that a proxy could send
+is judged at once.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, cast
+
+from conpaas import hookimpl
+from conpaas.agent.base import AgentPlace
+from conpaas.errors import AgentError
+from conpaas.features.code.agent import VersionId
+from conpaas.manager.place import ManagerPlace
+from conpaas.rpc import Download, Job, Progress, Upload, expose
+from conpaas.service import Role, Service
+from conpaas_web.agent import PartName, WebAgent
+from conpaas_web.goal import BackendTask, Goal, RequestLimits
+from conpaas_web.manager import WebManager
+from conpaas_web.parts import CodeCheck, ProxyPart, SessionStore, WebPart
+from conpaas_web.routing import Script
+from conpaas_web.sessions import Sessions
+from conpaas_web.topology import BACKEND, PROXY, WEB
+
+
+def packed(**files: str) -> bytes:
+    """Return a tar of files."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return archive.getvalue()
+
+
+@dataclass
+class Stage:
+    """What all agents of a rehearsal share.
+
+    Args:
+        living: Returns the addresses of the machines that are there.
+        agents: By address.
+        events: What agents were told, in order: an address, what, and how.
+        wrong: What was wrong at any moment: a request could have gone where nobody answers it.
+        failing: Raised by an operation, by address and name.
+        before: Called before each event is carried out, with its number.
+    """
+
+    living: Callable[[], set[str]] = set
+    agents: dict[str, RehearsalAgent] = field(default_factory=dict)
+    events: list[tuple[str, str, Any]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    failing: dict[tuple[str, str], str] = field(default_factory=dict)
+    before: Callable[[int], None] = lambda number: None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def begin(self, agent: RehearsalAgent, what: str, how: Any) -> None:
+        """Note an event, or fail as is wished."""
+        with self.lock:
+            self.events.append((agent.place.address, what, how))
+            number = len(self.events)
+        self.before(number)
+        if why := self.failing.get((agent.place.address, what)):
+            raise AgentError(why)
+
+    def judge(self) -> None:
+        """Look whether every request that a proxy may send now would be answered."""
+        with self.lock:
+            living = self.living()
+            for address in living & self.agents.keys():
+                part = self.agents[address].parts.get(PROXY)
+                if part is not None:
+                    self.wrong += self._complaints(address, part, living)
+
+    def _complaints(self, proxy: str, part: dict[str, Any], living: set[str]) -> list[str]:
+        told = []
+        for kind, targets in ((WEB, part["web"]), (BACKEND, part["backends"])):
+            if not targets:
+                told.append(f"{proxy} has no {kind}")
+            for target in set(targets) & living:
+                agent = self.agents[target]
+                theirs = agent.parts.get(kind)
+                if theirs is None:
+                    told.append(f"{proxy} uses {target}, which is no {kind}")
+                elif proxy not in theirs["proxies"]:
+                    told.append(f"{target}, a {kind}, does not answer {proxy}")
+                if part["version"] not in agent.list_code():
+                    told.append(f"{target} has no {part['version']}, which {proxy} asks for")
+            told += [f"{proxy} uses {gone}, which is gone" for gone in set(targets) - living]
+        return told
+
+
+class RehearsalAgent(WebAgent):
+    """Notes what it is told."""
+
+    stage: Stage
+
+    def __init__(self, place: AgentPlace) -> None:
+        super().__init__(place)
+        self.stage.agents[place.address] = self
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What it was told, by part."""
+        return dict(self.store.get("parts", {}))
+
+    @expose()
+    def run_proxy(self, part: Annotated[ProxyPart, "What it does"]) -> bool:
+        """Be a proxy."""
+        return self._run(PROXY, asdict(part))
+
+    @expose()
+    def run_web(self, part: Annotated[WebPart, "What it does"]) -> bool:
+        """Serve files."""
+        return self._run(WEB, asdict(part))
+
+    @expose()
+    def run_backend(self, part: Annotated[BackendTaskPart, "What it does"]) -> bool:
+        """Run code."""
+        return self._run(BACKEND, asdict(part))
+
+    @expose(resumes=True)
+    def leave_part(self, part: Annotated[PartName, "Which"]) -> Job[None]:
+        """Stop a part."""
+        yield Progress(0, f"leaving {part}")
+        self.stage.begin(self, "leave_part", part)
+        parts = self.parts
+        parts.pop(part, None)
+        self.store["parts"] = parts
+        self.stage.judge()
+
+    @expose(reads=True)
+    def list_parts(self) -> list[str]:
+        """List the parts."""
+        return sorted(self.parts)
+
+    @expose()
+    def check_code(
+        self,
+        version: VersionId,
+        path: Annotated[str, "Path of the request"],
+        permalinks: Annotated[bool, "As for the proxy"],
+    ) -> CodeCheck:
+        """Answer with the status in the file ``status`` of the version."""
+        self.stage.begin(self, "check_code", (version, path, permalinks))
+        status = self.code_path(version) / "status"
+        said = status.read_text().split("\n") if status.exists() else ["200", "hello"]
+        return CodeCheck(int(said[0]), tuple(said[1:]))
+
+    @expose()
+    def keep_directories(
+        self,
+        directories: Annotated[tuple[str, ...], "Their paths in the code"],
+        active: Annotated[VersionId | None, "Whose directories are kept first"] = None,
+    ) -> bool:
+        """Note them."""
+        news = bool(self.store.get("directories", []) != list(directories))
+        self.store["directories"] = list(directories)
+        return news
+
+    @property
+    def kept(self) -> dict[str, list[Any]]:
+        """What it keeps: for each file its time and its content."""
+        return dict(self.store.get("files", {}))
+
+    def write(self, name: str, content: str, time: int) -> None:
+        """Keep a file, as the code would write it; of two the younger one stays."""
+        kept = self.kept
+        if name not in kept or kept[name][0] < time:
+            self.store["files"] = {**kept, name: [time, content]}
+
+    @expose(reads=True)
+    def pack_kept(self) -> Download:
+        """Return what it keeps."""
+        return Download(iter([json.dumps(self.kept).encode()]), "kept.tar.gz")
+
+    @expose()
+    def unpack_kept(self, archive: Annotated[Upload, "From another node"]) -> None:
+        """Keep what another one kept."""
+        self.stage.begin(self, "unpack_kept", None)
+        for name, (time, content) in json.loads(archive.stream.read()).items():
+            self.write(name, content, time)
+
+    def on_boot(self) -> None:
+        """Begin nothing."""
+
+    def leave_backend(self) -> None:
+        """Do nothing: ``leave_part`` does it all."""
+
+    def run_script(self, version: str, script: Script, uri: str, query: str) -> CodeCheck:
+        """Do nothing: ``check_code`` does it all."""
+        raise AgentError(f"{script} is only rehearsed")
+
+    def _run(self, part: str, told: dict[str, Any]) -> bool:
+        self.stage.begin(self, f"run_{part}", told)
+        plain = cast("dict[str, Any]", json.loads(json.dumps(told)))
+        news = bool(self.parts.get(part) != plain)
+        self.store["parts"] = {**self.parts, part: plain}
+        self.stage.judge()
+        return news
+
+
+@dataclass(frozen=True)
+class BackendTaskPart:
+    """What a backend of a rehearsal is told: all there is."""
+
+    proxies: tuple[str, ...]
+    settings: dict[str, str]
+    environment: dict[str, str]
+    sessions: SessionStore
+    timeout: int
+
+
+class RehearsedSessions(Sessions):
+    """A store of sessions that only says that it runs."""
+
+    def start(self) -> None:
+        """Say that it runs."""
+        self._place.store["sessions_run"] = True
+
+    def is_running(self) -> bool:
+        """Whether it was started."""
+        return bool(self._place.store.get("sessions_run", False))
+
+
+class RehearsalManager(WebManager[RehearsalAgent]):
+    """Directs a rehearsal as a web service is directed."""
+
+    def __init__(self, place: ManagerPlace) -> None:
+        super().__init__(place)
+        self.sessions = RehearsedSessions(place)
+
+    def initial_code(self) -> tuple[str, bytes]:
+        """Return a page."""
+        return "code-default.tar", packed(**{"index.html": "welcome"})
+
+    @property
+    def language_settings(self) -> Mapping[str, str]:
+        """One setting."""
+        return {"colour": self.store.get("colour", "red")}
+
+    def run_backend(self, agent: RehearsalAgent, task: BackendTask) -> bool:
+        """Have it run."""
+        return agent.run_backend(
+            part=BackendTaskPart(
+                task.proxies,
+                dict(task.settings),
+                dict(task.environment),
+                task.sessions,
+                task.seconds,
+            )
+        )
+
+    def request_limits(self, goal: Goal) -> RequestLimits:
+        """Return anything."""
+        return RequestLimits(1 << 20, 60)
+
+
+class RehearsalPlugin:
+    """The rehearsal's service type, as a plugin of a test.
+
+    Args:
+        stage: What its agents share.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._agent = type("StagedAgent", (RehearsalAgent,), {"stage": stage})
+
+    @hookimpl
+    def conpaas_service(self) -> Service:
+        """Return the service type."""
+        return Service(
+            name="rehearsal",
+            title="Rehearsal",
+            summary="Hosts nothing.",
+            manager=RehearsalManager,
+            agent=self._agent,
+            roles=tuple(
+                Role(name, f"Pretends to be a {name}", replace_lost=True)
+                for name in (BACKEND, WEB, PROXY)
+            ),
+        )

@@ -1,0 +1,364 @@
+"""How a web service gets from whatever is there to where it belongs."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from conpaas.errors import AgentError, ConPaaSError, UnreachableError
+from conpaas.features.code.manager import CodeManager
+from conpaas.features.environment.manager import EnvironmentManager
+from conpaas.manager.base import Node
+from conpaas.manager.place import ManagerPlace
+from conpaas.rpc import Job, Progress, patiently, scaled
+from conpaas_web.agent import PartName, WebAgent
+from conpaas_web.goal import BackendTask, Goal, RequestLimits
+from conpaas_web.kept_copies import copy_kept
+from conpaas_web.parts import CodeCheck, ProxyPart, WebPart
+from conpaas_web.sessions import Sessions
+from conpaas_web.topology import (
+    BACKEND,
+    PARTS,
+    PROXY,
+    WEB,
+    Topology,
+    addresses,
+    first_first,
+    moves,
+    named,
+    placed,
+)
+from conpaas_web.web_settings import WebSettings
+
+A = TypeVar("A", bound=WebAgent)
+_PLACED, _TOLD, _UNSETTLED = "placed", "told", "unsettled"
+#: Seconds by which a proxy is more patient than the backend, so that the backend's word is heard.
+_PROXY_PATIENCE = 5
+
+
+@dataclass
+class _Round:
+    """One time of settling.
+
+    Args:
+        goal: Where to.
+        now: Who shall carry what.
+        before: Who carried what: for each part the addresses of its nodes by their ids.
+        strict: Whether the first failure ends it.
+        deaf: Ids of nodes that did not answer: they are left alone where it is not strict.
+        failures: What failed and was passed over.
+    """
+
+    goal: Goal
+    now: Topology
+    before: Mapping[str, Mapping[str, str]]
+    strict: bool
+    deaf: frozenset[str] = frozenset()
+    failures: list[str] = field(default_factory=list)
+
+    def hearing(self, nodes: Sequence[Node]) -> list[Node]:
+        """Return those that can be asked."""
+        return [node for node in nodes if node.id not in self.deaf]
+
+
+class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
+    """Directs proxies, web nodes and backends: one way leads from any state to the right one.
+
+    Must define:
+        ``language_settings``: what is set for the language, by name.  ``run_backend(agent,
+        task)``: have one node run code.  ``request_limits(goal)``: what a request may take.
+
+    Given to you:
+        ``settle(goal)`` (idempotent; every handler calls it), ``goal``, ``topology``.
+    """
+
+    def __init__(self, place: ManagerPlace) -> None:
+        super().__init__(place)
+        self.sessions = Sessions(place)
+
+    # -- must define --------------------------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def language_settings(self) -> Mapping[str, str]:
+        """What is set for the language, by the names that the language gives."""
+
+    @abc.abstractmethod
+    def run_backend(self, agent: A, task: BackendTask) -> bool:
+        """Have a node run code, and return whether that is news to it."""
+
+    @abc.abstractmethod
+    def request_limits(self, goal: Goal) -> RequestLimits:
+        """Return what a request may take."""
+
+    # -- given --------------------------------------------------------------------------------
+
+    @property
+    def goal(self) -> Goal:
+        """Where the service belongs, as everything is set."""
+        return Goal(
+            version=self.active_code,
+            web=WebSettings.kept_in(self.store),
+            settings=self.language_settings,
+            environment=self.environment,
+        )
+
+    @property
+    def topology(self) -> Topology:
+        """Who carries what, of the nodes that serve."""
+        return Topology.of(self.nodes)
+
+    def is_outdated(self) -> bool:
+        """Whether the nodes were told what is not true any more, or not all of it."""
+        if super().is_outdated() or self.store.get(_UNSETTLED, False):
+            return True
+        return self.store.get(_TOLD) != self.sessions.address or not self.sessions.is_running()
+
+    def on_outdated(self) -> Job[None]:
+        """Bring all nodes to where they belong now."""
+        yield from self.settle()
+
+    def put_environment(self) -> Job[None]:
+        """Tell the backends."""
+        yield from self.settle()
+
+    def settle(
+        self, goal: Goal | None = None, without: Sequence[Node] = (), *, strict: bool = True
+    ) -> Job[None]:
+        """Bring all nodes to where they belong; repeated, or after a crash, it does what is left.
+
+        Proxies learn of nodes that can serve only, and nodes stop a part only when no proxy knows
+        them for it any more.
+
+        Args:
+            goal: Where to; default: as everything is set.
+            without: Nodes that are there and shall carry nothing.
+            strict: The first failure ends it; else the rest is done all the same.
+
+        Raises:
+            AgentError: Something failed: what, and on which node.
+        """
+        gone = {node.id for node in without}
+        now = Topology.of([node for node in self.nodes if node.id not in gone])
+        this = _Round(goal or self.goal, now, self.store.get(_PLACED, {}), strict)
+        self.store[_UNSETTLED] = True
+        for sentence in moves(this.before, now) if this.before else ():
+            self.log.info("%s", sentence)
+            yield Progress(0, sentence)
+        if not strict:
+            this.deaf = self._deaf(now.nodes)
+        yield from self._try(this, self._sessions(), 0, 5)
+        yield from self._try(this, self._code(this), 5, 30)
+        yield from self._try(this, self._kept(this), 30, 40)
+        yield from self._try(this, self._backends(this), 40, 55)
+        yield from self._try(this, self._web(this), 55, 60)
+        if this.goal.version.id != self.active_code.id:
+            yield from scaled(self._gate(this), 60, 75)
+        yield from self._try(this, self._proxies(this), 75, 85)
+        yield from self._leave(this)
+        self.store[_PLACED] = placed(now)
+        if not this.failures and not without:
+            self.store[_TOLD] = self.sessions.address
+            self.note_environment(dict(this.goal.environment))
+            self.store[_UNSETTLED] = False
+
+    def settle_anyhow(self, without: Sequence[Node] = ()) -> Job[None]:
+        """Settle as far as it goes: what fails is told, and tried again before long."""
+        try:
+            yield from self.settle(without=without, strict=False)
+        except ConPaaSError as error:
+            self.log.warning("the nodes are not settled yet: %s", error)
+            yield Progress(100, f"going on, although: {error}")
+
+    def drain(self, nodes: Sequence[Node]) -> Job[None]:
+        """Have nodes finish what they are at, proxies first; no failure keeps others from it."""
+        parts = []
+        for node, its in self.ask_each(lambda agent: agent.list_parts(), nodes):
+            if isinstance(its, ConPaaSError):
+                self.log.warning("%s cannot be drained: %s", node.id, its)
+            else:
+                parts += [(node, part) for part in its]
+        yield from self._leave_parts(parts)
+
+    def forget_places(self) -> None:
+        """Forget who carried what: all machines are going."""
+        self.store[_PLACED] = {}
+
+    # -- the steps ----------------------------------------------------------------------------
+
+    def _sessions(self) -> Job[None]:
+        yield Progress(0, "starting the store of the sessions")
+        self.sessions.start()
+
+    def _code(self, this: _Round) -> Job[None]:
+        nodes = this.hearing(this.now.carriers)
+        # One by one where a failure is passed over: it must not keep the code from the others.
+        for some in [nodes] if this.strict else [[node] for node in nodes]:
+            yield from self.send_code(this.goal.version, some)
+
+    def _kept(self, this: _Round) -> Job[None]:
+        directories = this.goal.web.kept_directories
+        nodes = this.hearing(this.now.carriers)
+        active = self.active_code.id
+        self.ask_all(
+            lambda agent: agent.keep_directories(directories=directories, active=active), nodes
+        )
+        if not directories:
+            return
+        new = [node for node in nodes if self._is_new(this, node)]
+        source = self._source(this)
+        if source is not None and new:
+            yield Progress(50, f"copying what is kept from {named([source])} to {named(new)}")
+            yield from copy_kept(self.agent(source), [self.agent(node) for node in new])
+
+    def _backends(self, this: _Round) -> Job[None]:
+        nodes = this.hearing(this.now.backends)
+        yield Progress(0, f"preparing to run code on {named(nodes)}")
+        ours = {
+            "CONPAAS_APPLICATION": str(self.place.application),
+            "CONPAAS_SERVICE": str(self.number),
+        }
+        task = BackendTask(
+            proxies=self._proxy_addresses(this),
+            settings=this.goal.settings,
+            environment={**ours, **this.goal.environment},
+            sessions=self.sessions.store,
+            seconds=self.request_limits(this.goal).seconds,
+        )
+        self.ask_all(lambda agent: self.run_backend(agent, task), nodes)
+
+    def _web(self, this: _Round) -> Job[None]:
+        nodes = this.hearing(this.now.web)
+        yield Progress(0, f"preparing to serve files on {named(nodes)}")
+        part = WebPart(self._proxy_addresses(this), this.goal.web.permalinks)
+        self.ask_all(lambda agent: agent.run_web(part=part), nodes)
+
+    def _gate(self, this: _Round) -> Job[None]:
+        goal, web = this.goal, this.goal.web
+        yield Progress(0, f"requesting {web.health_path} of {goal.version.id} on each backend")
+        answers = self.ask_each(
+            lambda agent: agent.check_code(
+                version=goal.version.id, path=web.health_path, permalinks=web.permalinks
+            ),
+            this.now.backends,
+        )
+        failed = [(node, told) for node, answer in answers if (told := _refusal(web, answer))]
+        if failed:
+            told = "\n".join(f"on {named([node])} {why}" for node, why in failed)
+            raise AgentError(
+                f"{goal.version.id} is not enabled, {self.active_code.id} stays: "
+                f"{self.without_secrets(told)}",
+                detail=[node.id for node, _ in failed],
+            )
+
+    def _proxies(self, this: _Round) -> Job[None]:
+        yield Progress(0, f"telling the proxies: {named(this.now.proxies)}")
+        limits = self.request_limits(this.goal)
+        part = ProxyPart(
+            version=this.goal.version.id,
+            web=addresses(this.now.web),
+            backends=addresses(this.now.backends),
+            permalinks=this.goal.web.permalinks,
+            body_limit=limits.body,
+            timeout=limits.seconds + _PROXY_PATIENCE,
+        )
+        # Those that leave still get requests: they must not send them to who leaves too.
+        leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]
+        for node, answer in self.ask_each(lambda agent: agent.run_proxy(part=part), leaving):
+            if isinstance(answer, ConPaaSError):
+                self.log.warning("%s, which leaves, is not told: %s", node.id, answer)
+        self.ask_all(lambda agent: agent.run_proxy(part=part), this.hearing(this.now.proxies))
+
+    def _leave(self, this: _Round) -> Job[None]:
+        """Stop what does not belong where it runs; by now no proxy sends requests there."""
+        surplus = []
+        for node, parts in self.ask_each(
+            lambda agent: agent.list_parts(), this.hearing(this.now.nodes)
+        ):
+            if isinstance(parts, ConPaaSError):
+                this.failures.append(str(parts))
+                continue
+            belongs = this.now.parts(node)
+            surplus += [(node, part) for part in parts if part not in belongs]
+        this.failures += yield from scaled(self._leave_parts(surplus), 85, 95)
+        yield from self._try(this, self._kept_again(this), 95, 100)
+
+    def _kept_again(self, this: _Round) -> Job[None]:
+        """Fetch what was written while the first copy was made, where nobody writes any more."""
+        source = self._source(this)
+        backends = this.now.backends
+        if not this.goal.web.kept_directories or source is None or source in backends:
+            return
+        yield Progress(0, f"copying once more from {named([source])}")
+        yield from copy_kept(self.agent(source), [self.agent(node) for node in backends])
+
+    # -- how it is done -----------------------------------------------------------------------
+
+    def _try(self, this: _Round, step: Job[None], low: int, high: int) -> Job[None]:
+        try:
+            yield from scaled(step, low, high)
+        except ConPaaSError as error:
+            if this.strict:
+                raise
+            this.failures.append(str(error))
+            self.log.warning("going on, although: %s", error)
+            yield Progress(high, f"going on, although: {error}")
+
+    def _leave_parts(self, parts: Sequence[tuple[Node, str]]) -> Job[list[str]]:
+        """Stop parts where they run; return what failed, which keeps nothing else from it."""
+        failures = []
+        for index, part in enumerate(PARTS):
+            nodes = [node for node, its in parts if its == part]
+            if not nodes:
+                continue
+            yield Progress(33 * index, f"draining {part} on {named(nodes)}")
+            try:
+                yield from scaled(self.run_all(_leaving(part), nodes), 33 * index, 33 * index)
+            except ConPaaSError as error:
+                failures.append(str(error))
+                self.log.warning("%s does not leave: %s", part, error)
+        return failures
+
+    def _deaf(self, nodes: Sequence[Node]) -> frozenset[str]:
+        answers = self.ask_each(lambda agent: agent.list_parts(), nodes)
+        deaf = [node for node, answer in answers if isinstance(answer, UnreachableError)]
+        if deaf:
+            self.log.warning("these do not answer and are left alone: %s", named(deaf))
+        return frozenset(node.id for node in deaf)
+
+    def _proxy_addresses(self, this: _Round) -> tuple[str, ...]:
+        # Those that leave are served until they have: they may be in the middle of a request.
+        leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]
+        return addresses([*this.now.proxies, *leaving])
+
+    def _source(self, this: _Round) -> Node | None:
+        """Return the first of the backends that there were, if it is still there."""
+        there = self.place.nodes.ready() + self.place.nodes.leaving()
+        before = [node for node in there if node.id in this.before.get(BACKEND, {})]
+        return next(iter(first_first(before)), None)
+
+    def _is_new(self, this: _Round, node: Node) -> bool:
+        """Whether what is kept has to be brought to a node that carries code."""
+        if node.id in this.before.get(BACKEND, {}):
+            return False
+        return node in this.now.backends or node.id not in this.before.get(WEB, {})
+
+
+def _leaving(part: PartName) -> Callable[[WebAgent], Job[None]]:
+    # After a crash the agent may still be at it.
+    return lambda agent: patiently(lambda: agent.leave_part(part=part))
+
+
+def _refusal(web: WebSettings, answer: CodeCheck | ConPaaSError) -> str:
+    """Return why a version must not be used; nothing when it may."""
+    if isinstance(answer, ConPaaSError):
+        return f"it cannot be tried: {answer}"
+    if web.expects(answer.status):
+        return ""
+    wanted = f"{web.health_status} is expected" if web.health_status else "below 500 is expected"
+    got = f"was answered with {answer.status}" if answer.status else "was not answered"
+    lines = "\n".join(answer.lines).strip()
+    said = f"; it begins with:\n{lines}" if lines else " and said nothing"
+    return f"{web.health_path} {got} ({wanted}){said}"

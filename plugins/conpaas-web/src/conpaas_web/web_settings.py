@@ -1,0 +1,148 @@
+"""What users set of a web service, whatever language its code is in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from conpaas.errors import InvalidError
+from conpaas.schema import Check
+
+Switch = Literal["on", "off"]
+_PATH = re.compile(r"/[!-~]*")
+_DIRECTORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+_MOST_KEPT = 20
+
+
+def _path_complaint(path: str) -> str | None:
+    if _PATH.fullmatch(path):
+        return None
+    return f"is {path[:60]!r}: it begins with / and has no blanks (as in /health?full=1)"
+
+
+def _kept_complaint(text: str) -> str | None:
+    names = split_directories(text)
+    for name in names:
+        if not _DIRECTORY.fullmatch(name):
+            return (
+                f"has {name[:60]!r}: name directories of the code, as in data,wp-content/uploads "
+                "(letters, digits, _ - . and /; no part begins with a dot)"
+            )
+        inside = [other for other in names if name.startswith(f"{other}/")]
+        if inside:
+            return f"has {name!r}, which lies in {inside[0]!r}: that one is enough"
+    if len(names) > _MOST_KEPT:
+        return f"has {len(names)} directories: at most {_MOST_KEPT} are kept"
+    return None
+
+
+HealthPath = Annotated[
+    Annotated[str, msgspec.Meta(max_length=1000)] | None,
+    "What is requested of a new version before anybody is sent there: path and query",
+    Check(_path_complaint, "begins with /, no blanks"),
+]
+HealthStatus = Annotated[
+    int | None,
+    "The status that it must answer with; 0: any below 500",
+    Check(
+        lambda status: None if status == 0 or 100 <= status <= 599 else "is no status of HTTP",
+        "0 or 100 to 599",
+    ),
+]
+KeptDirectories = Annotated[
+    Annotated[str, msgspec.Meta(max_length=2000)] | None,
+    "Directories of the code that all versions share, with commas between them; '' for none",
+    Check(_kept_complaint, "relative paths, none in another"),
+]
+Permalinks = Annotated[
+    Switch | None,
+    "Whether the application's index.php answers for what is neither a file nor code",
+]
+
+
+@dataclass(frozen=True)
+class WebConfig:
+    """What is set, as users see it; the names are those of the options of ``set_web_config``."""
+
+    permalinks: str
+    health_path: str
+    health_status: int
+    kept_directories: str
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """What is set.
+
+    Args:
+        permalinks: What is neither a file nor code goes to the application's ``index`` script.
+        health_path: What is requested of a new version; path and query.
+        health_status: The answer's status that is expected; 0 means any below 500.
+        kept_directories: Paths in the code, sorted.
+    """
+
+    permalinks: bool = True
+    health_path: str = "/"
+    health_status: int = 0
+    kept_directories: tuple[str, ...] = ()
+
+    @staticmethod
+    def kept_in(store: Mapping[str, Any]) -> WebSettings:
+        """Return what a service's store holds."""
+        found = dict(store.get("web_settings", {}))
+        kept = tuple(found.pop("kept_directories", ()))
+        return WebSettings(**found, kept_directories=kept)
+
+    def to_store(self) -> dict[str, Any]:
+        """Return it as a store can hold it."""
+        return asdict(self) | {"kept_directories": list(self.kept_directories)}
+
+    def changed(
+        self,
+        permalinks: str | None,
+        health_path: str | None,
+        health_status: int | None,
+        kept_directories: str | None,
+    ) -> WebSettings:
+        """Return it with what was given, checked before, in the place of what was.
+
+        Raises:
+            InvalidError: Nothing was given.
+        """
+        changes: dict[str, Any] = {}
+        if permalinks is not None:
+            changes["permalinks"] = permalinks == "on"
+        if health_path is not None:
+            changes["health_path"] = health_path
+        if health_status is not None:
+            changes["health_status"] = health_status
+        if kept_directories is not None:
+            changes["kept_directories"] = tuple(sorted(split_directories(kept_directories)))
+        if not changes:
+            raise InvalidError("say what to set: at least one setting")
+        return replace(self, **changes)
+
+    def shown(self) -> WebConfig:
+        """Return it as users see it."""
+        return WebConfig(
+            permalinks="on" if self.permalinks else "off",
+            health_path=self.health_path,
+            health_status=self.health_status,
+            kept_directories=",".join(self.kept_directories),
+        )
+
+    def expects(self, status: int) -> bool:
+        """Whether a new version that answers so may be used; 0 is no answer."""
+        if self.health_status:
+            return status == self.health_status
+        return 0 < status < 500
+
+
+def split_directories(text: str) -> list[str]:
+    """Return the paths of a list with commas; slashes at the end and doubles are left out."""
+    names = (name.strip(" ").rstrip("/") for name in text.split(","))
+    return list(dict.fromkeys(name for name in names if name))

@@ -1,0 +1,68 @@
+"""PHP services for benches: code for them, and who asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import subprocess
+import tarfile
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from harness import BenchError, wait_until
+from machines import Service
+
+from conpaas.rpc import Upload, finish
+
+#: Says on which machine it runs.
+WHO = "<?php echo gethostname();"
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def fetch(url: str) -> str:
+    """Return what is there, "" when there is none."""
+    with contextlib.suppress(OSError), _NO_PROXY.open(url, timeout=10) as answer:
+        return str(answer.read().decode())
+    return ""
+
+
+def address_of(service: Service) -> str:
+    """Return the service's URL."""
+    return str(service.manager.get_address().url)
+
+
+def put_code(service: Service, files: Mapping[str, str]) -> str:
+    """Upload code and enable it; return the version."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
+    archive.seek(0)
+    upload = Upload(archive, "code.tar.gz", len(archive.getvalue()))
+    version = str(service.manager.upload_code(filename=upload).codeVersionId)
+    finish(service.manager.enable_code(code_version=version))
+    return version
+
+
+def wait_for_text(url: str, text: str) -> None:
+    """Ask until a text is there."""
+    wait_until(lambda: text in fetch(url), f"{url} does not say {text!r}", pause=0.002)
+
+
+def wrk(url: str, seconds: int) -> float:
+    """Ask for a URL as fast as it goes on 8 connections; return the answers in a second."""
+    command = ["wrk", "-t1", "-c8", f"-d{seconds}s", url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    if rate is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
+        raise BenchError(f"wrk {url}: {done.stdout}{done.stderr}")
+    return float(rate[1])
+
+
+def inside(init: int, path: str) -> Path:
+    """Return where a file of a machine is, as seen from here."""
+    return Path(f"/proc/{init}/root") / path.lstrip("/")
