@@ -19,6 +19,8 @@ from conpaas.supervisor.base import BaseSupervisor
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    from conpaas.features.monitoring.machine import Meter
+
 
 @dataclass(frozen=True)
 class AgentPlace:
@@ -99,6 +101,7 @@ class ServiceAgent:
         self.supervisor = place.supervisor
         self.store = place.store
         self.log = place.log
+        self._meter: Meter | None = None
         self._startup = Startup(place.root, {"MY_IP": place.address, "MY_ROLE": place.role})
 
     def on_boot(self) -> None:
@@ -116,9 +119,11 @@ class ServiceAgent:
         machine.
         """
         # Late: clients import this file, and need none of it.
-        from conpaas.features.monitoring.machine import measure
+        from conpaas.features.monitoring.machine import Meter
 
-        return measure()
+        if self._meter is None:
+            self._meter = Meter()
+        return self._meter.collect()
 
     @expose(reads=True, hidden=True)
     def list_logs(self) -> list[LogEntry]:

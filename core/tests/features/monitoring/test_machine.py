@@ -6,31 +6,32 @@ import psutil
 import pytest
 from prometheus_client.core import CounterMetricFamily
 
-from conpaas.features.monitoring.machine import Use, find_use, measure
+from conpaas.features.monitoring.machine import Meter, Use
+
+MOUNTED, SHOWN = "sys/fs/cgroup", "run/cgroup"
 
 
 class Container:
     """The files of a container, as its processes see them."""
 
     def __init__(self, root, cgroup_of_first):
-        self.proc, self.cgroups = root / "proc", root / "cgroup"
-        self.write("proc/1/cgroup", cgroup_of_first, root)
-        # A file has a number, too: not that of the first namespace.
-        self.write("proc/self/ns/pid", "", root)
         self.root = root
+        self.write("proc/1/cgroup", cgroup_of_first)
+        # A file has a number, too: not that of the first namespace.
+        self.write("proc/self/ns/pid", "")
+        self.meter = Meter(root)
 
-    def write(self, path, text, root=None):
-        file = (root or self.root) / path
+    def write(self, path, text):
+        file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
     @property
     def use(self):
-        return find_use(self.proc, self.cgroups)
+        return self.meter.use()
 
 
-def v2(container, group=""):
-    path = f"cgroup/{group}"
+def v2(container, path=f"{MOUNTED}/"):
     container.write(f"{path}/cpu.stat", "usage_usec 2500000\nuser_usec 2000000\n")
     container.write(f"{path}/cpu.max", "150000 100000\n")
     container.write(f"{path}/memory.current", "50000000\n")
@@ -38,13 +39,13 @@ def v2(container, group=""):
     container.write(f"{path}/memory.max", "256000000\n")
 
 
-def v1(container, group=""):
-    container.write(f"cgroup/cpuacct/{group}/cpuacct.usage", "2500000000\n")
-    container.write(f"cgroup/cpu/{group}/cpu.cfs_quota_us", "150000\n")
-    container.write(f"cgroup/cpu/{group}/cpu.cfs_period_us", "100000\n")
-    container.write(f"cgroup/memory/{group}/memory.usage_in_bytes", "50000000\n")
-    container.write(f"cgroup/memory/{group}/memory.stat", "total_inactive_file 20000000\n")
-    container.write(f"cgroup/memory/{group}/memory.limit_in_bytes", "256000000\n")
+def v1(container, group="", place=MOUNTED):
+    container.write(f"{place}/cpuacct/{group}/cpuacct.usage", "2500000000\n")
+    container.write(f"{place}/cpu/{group}/cpu.cfs_quota_us", "150000\n")
+    container.write(f"{place}/cpu/{group}/cpu.cfs_period_us", "100000\n")
+    container.write(f"{place}/memory/{group}/memory.usage_in_bytes", "50000000\n")
+    container.write(f"{place}/memory/{group}/memory.stat", "total_inactive_file 20000000\n")
+    container.write(f"{place}/memory/{group}/memory.limit_in_bytes", "256000000\n")
 
 
 #: What the files above mean.
@@ -58,7 +59,7 @@ V1 = "8:cpu:/{0}\n7:cpuacct:/{0}\n4:memory:/{0}\n0::/\n"
 )
 def test_a_container_of_cgroup_v2(tmp_path, first, group):
     container = Container(tmp_path, f"{first}\n")
-    v2(container, group)
+    v2(container, f"{MOUNTED}/{group}")
     assert container.use == OWN
 
 
@@ -69,11 +70,23 @@ def test_a_container_of_cgroup_v1(tmp_path, group):
     assert container.use == OWN
 
 
+def test_a_machine_of_the_local_cloud_is_shown_its_control_group(tmp_path):
+    container = Container(tmp_path, V1.format(""))
+    v1(container, place=SHOWN)
+    assert container.use == OWN
+
+
+def test_a_machine_of_the_local_cloud_on_a_host_with_cgroup_v2(tmp_path):
+    container = Container(tmp_path, "0::/\n")
+    v2(container, f"{SHOWN}/unified")
+    assert container.use == OWN
+
+
 def test_a_container_without_limits_has_those_of_its_machine(tmp_path):
     container = Container(tmp_path, "0::/\n")
     v2(container)
-    container.write("cgroup/cpu.max", "max 100000\n")
-    container.write("cgroup/memory.max", "max\n")
+    container.write(f"{MOUNTED}/cpu.max", "max 100000\n")
+    container.write(f"{MOUNTED}/memory.max", "max\n")
     assert container.use.cpus == len(os.sched_getaffinity(0))
     assert container.use.limit == psutil.virtual_memory().total
 
@@ -88,10 +101,17 @@ def test_a_container_without_control_groups_adds_up_its_processes(tmp_path):
     assert use.limit is None, "it is not known"
 
 
+def test_processes_that_end_take_nothing_away(tmp_path, monkeypatch):
+    container = Container(tmp_path, V1.format(""))
+    before = container.use.cpu
+    monkeypatch.setattr(psutil, "process_iter", lambda: iter([]))
+    assert container.use.cpu == before
+
+
 def test_a_machine_of_its_own_is_measured_as_a_whole():
     if os.stat("/proc/self/ns/pid").st_ino != 0xEFFFFFFC:
         pytest.skip("these tests run in a container themselves")
-    families = {family.name: family for family in measure()}
+    families = {family.name: family for family in Meter().collect()}
     assert families["conpaas_node_memory_limit_bytes"].samples[0].value == (
         psutil.virtual_memory().total
     )

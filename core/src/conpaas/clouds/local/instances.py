@@ -186,7 +186,7 @@ lxc.apparmor.profile = unconfined
 # A machine that reboots itself would find its volumes under other device numbers.
 lxc.cap.drop = sys_boot
 lxc.mount.entry = /dev/fuse dev/fuse none bind,optional,create=file 0 0
-{volumes}lxc.net.0.type = veth
+{_shown_cgroups(record.id)}{volumes}lxc.net.0.type = veth
 lxc.net.0.link = {self._network.bridge}
 lxc.net.0.veth.pair = {record.id}
 lxc.net.0.name = eth0
@@ -204,6 +204,20 @@ lxc.cgroup2.memory.max = {memory}
 lxc.cgroup2.cpu.max = {record.cpus * _PERIOD} {_PERIOD}
 lxc.cgroup2.pids.max = {_MAX_PROCESSES}
 """
+
+
+def _shown_cgroups(machine_id: str) -> str:
+    """Show a machine what it uses itself: /proc there tells of this host."""
+    group, mounted = _cgroups(machine_id)[0], Path("/sys/fs/cgroup")
+    if (mounted / "cgroup.controllers").exists():
+        sources = {"unified": mounted / group}
+    else:
+        kinds = [kind for kind in ("cpu", "cpuacct", "memory") if (mounted / kind).is_dir()]
+        sources = {kind: mounted / kind / group for kind in kinds}
+    return "".join(
+        f"lxc.mount.entry = {source} run/cgroup/{kind} none bind,ro,optional,create=dir 0 0\n"
+        for kind, source in sources.items()
+    )
 
 
 def hostname(name: str) -> str:

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-from conpaas.features.monitoring.rates import Grid
-from conpaas.features.monitoring.samples import Round, Samples
+from conpaas.features.monitoring.rates import Figures, Grid, Memory
+from conpaas.features.monitoring.samples import Samples
 
 
 class ServiceSamples:
@@ -27,9 +27,10 @@ class ServiceSamples:
         self._service = service
         self.every = every
         self.now = now
+        self._memory: Memory = {}
 
-    def last(self, seconds: float, points: int) -> tuple[Grid, list[Round]]:
-        """Return spans for the last seconds, at most ``points``, and the rounds for them.
+    def last(self, seconds: float, points: int) -> tuple[Grid, Figures]:
+        """Return spans for the last seconds, at most ``points``, and what computes lines for them.
 
         A span begins at the same times whoever asks, so that a chart moves and does not flicker.
         """
@@ -42,7 +43,14 @@ class ServiceSamples:
         if rounds and now - rounds[-1].time < 2 * self.every:
             end = rounds[-1].time  # what comes after it is not known yet
         begin = math.ceil(end / step) * step - count * step
-        return Grid(begin, step, count), rounds
+        grid = Grid(begin, step, count)
+        self._forget_old()
+        return grid, Figures(rounds, grid, self.every, self._memory)
+
+    def _forget_old(self) -> None:
+        there = self._samples.numbers()
+        for pair in [pair for pair in list(self._memory) if not there.issuperset(pair)]:
+            self._memory.pop(pair, None)
 
     def heard(self) -> dict[str, float]:
         """Return when each node of the last hour last answered."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 #: The number that Linux gives the first namespace of process numbers: the machine's own.
 _FIRST_NAMESPACE = 0xEFFFFFFC
+_KINDS = ("cpu", "cpuacct", "memory")  #: of cgroup v1
 _UNLIMITED = 1 << 60  #: cgroup v1 says some number above this when there is no limit
 
 
@@ -32,31 +33,44 @@ class Use:
     limit: int | None
 
 
-def measure(proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")) -> list[Metric]:
-    """Return what this machine uses, as metric families."""
-    use = find_use(proc, cgroups)
-    return list(_families(use))
-
-
-def find_use(proc: Path, cgroups: Path) -> Use:
-    """Return what this machine uses, by the best source that there is.
+class Meter:
+    """Measures this machine.
 
     Args:
-        proc: Where /proc is.
-        cgroups: Where control groups are mounted.
+        root: Where its files are: /proc, /sys, and /run, where our local cloud shows a machine its
+            control group.
     """
-    if os.stat(proc / "self/ns/pid").st_ino == _FIRST_NAMESPACE:
-        return _machine()
-    paths = _cgroup_paths(proc)
-    unified = cgroups / paths.get("", "")
-    if (unified / "memory.current").exists() and (unified / "cpu.stat").exists():
-        return _cgroup_v2(unified)
-    found = {kind: cgroups / kind / paths.get(kind, "") for kind in ("cpuacct", "cpu", "memory")}
-    if (found["cpuacct"] / "cpuacct.usage").exists() and (
-        found["memory"] / "memory.usage_in_bytes"
-    ).exists():
-        return _cgroup_v1(found["cpuacct"], found["cpu"], found["memory"])
-    return _processes()
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._proc = root / "proc"
+        self._mounted = root / "sys/fs/cgroup"
+        self._shown = root / "run/cgroup"
+        self._most = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what the machine uses, as metric families."""
+        return _families(self.use())
+
+    def use(self) -> Use:
+        """Return what the machine uses, by the best source that there is."""
+        if os.stat(self._proc / "self/ns/pid").st_ino == _FIRST_NAMESPACE:
+            return _machine()
+        paths = _cgroup_paths(self._proc)
+        for unified in (self._mounted / paths.get("", ""), self._shown / "unified"):
+            if (unified / "memory.current").exists() and (unified / "cpu.stat").exists():
+                return _cgroup_v2(unified)
+        for places in (
+            {kind: self._mounted / kind / paths.get(kind, "") for kind in _KINDS},
+            {kind: self._shown / kind for kind in _KINDS},
+        ):
+            if (places["cpuacct"] / "cpuacct.usage").exists() and (
+                places["memory"] / "memory.usage_in_bytes"
+            ).exists():
+                return _cgroup_v1(places)
+        found = _processes()
+        # A process that ends meanwhile is missed once: that must not look like a new beginning.
+        self._most = max(self._most, found.cpu)
+        return replace(found, cpu=self._most)
 
 
 def _families(use: Use) -> Iterator[Metric]:
@@ -94,13 +108,14 @@ def _cgroup_v2(group: Path) -> Use:
     )
 
 
-def _cgroup_v1(account: Path, cpu: Path, memory: Path) -> Use:
+def _cgroup_v1(places: Mapping[str, Path]) -> Use:
+    cpu, memory = places["cpu"], places["memory"]
     quota = int(_text(cpu / "cpu.cfs_quota_us") or -1)
     period = int(_text(cpu / "cpu.cfs_period_us") or 100_000)
     limit = int(_text(memory / "memory.limit_in_bytes") or _UNLIMITED)
     cached = _fields(memory / "memory.stat").get("total_inactive_file", 0)
     return Use(
-        cpu=int((account / "cpuacct.usage").read_text()) / 1e9,
+        cpu=int((places["cpuacct"] / "cpuacct.usage").read_text()) / 1e9,
         cpus=_processors() if quota <= 0 else quota / period,
         memory=max(0, int((memory / "memory.usage_in_bytes").read_text()) - cached),
         limit=psutil.virtual_memory().total if limit >= _UNLIMITED else limit,

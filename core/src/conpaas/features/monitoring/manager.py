@@ -133,12 +133,7 @@ class MonitoringManager(ManagerTools[A]):
     @expose(reads=True, hidden=True)
     def get_charts(self, minutes: Minutes = 10, points: Points = MOST_POINTS) -> Charts:
         """Return the charts as pages draw them."""
-        # Late: clients import this file to derive their commands from it.
-        from conpaas.features.monitoring.rates import Figures
-
-        kept = self.place.samples
-        grid, rounds = kept.last(minutes * 60.0, points)
-        figures = Figures(rounds, grid, kept.every)
+        grid, figures = self.place.samples.last(minutes * 60.0, points)
         charts = [
             DrawnChart(
                 chart.title,

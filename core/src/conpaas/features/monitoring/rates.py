@@ -8,8 +8,9 @@ is added up over nodes is added up over those that are there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from conpaas.features.monitoring.charts import NODE, ROLE, Gauge, Line, Quantile, Ratio
 from conpaas.features.monitoring.samples import COARSE, Layout, Round, Sample
@@ -20,6 +21,10 @@ _LE = "le"
 Values = list[float | None]
 #: Which values count, and what for: (place in the layout, key).
 _Chosen = Sequence[tuple[int, str]]
+#: What a value of a sample counts for, by the sample and the value's labels.
+Key = Callable[[Sample, Mapping[str, str]], str]
+#: By the numbers of two rounds, and by what was computed of them: the values by key.
+Memory = dict[tuple[int, int], dict[tuple[str, ...], dict[str, float]]]
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,16 @@ class Figures:
         rounds: Of one service, oldest first.
         grid: The times to compute values for.
         every: Seconds between two rounds.
+        memory: Gets what was computed of two rounds, which stays true as long as they are kept.
     """
 
-    def __init__(self, rounds: Sequence[Round], grid: Grid, every: float) -> None:
+    def __init__(
+        self, rounds: Sequence[Round], grid: Grid, every: float, memory: Memory | None = None
+    ) -> None:
         self._rounds = rounds
         self._grid = grid
         self._every = every
+        self._memory = {} if memory is None else memory
 
     def line(self, line: Line | Ratio) -> dict[str, Values]:
         """Return the values of a line, of each by what it is for; ``""`` is all together."""
@@ -64,12 +73,8 @@ class Figures:
         if isinstance(line, Quantile):
             return self._quantile(line)
         means = self._gauges(line) if isinstance(line, Gauge) else self._rates(line, _by(line))
-        how = line.of if isinstance(line, Gauge) else "sum"
         return {
-            key: [
-                _times(_together(values, how), line.times) for values in zip(*nodes, strict=True)
-            ]
-            for key, nodes in means.items()
+            key: [_times(value, line.times) for value in values] for key, values in means.items()
         }
 
     # -- the kinds of lines -------------------------------------------------------------------
@@ -94,12 +99,10 @@ class Figures:
             return f"{labels.get(_LE, '')}\n{own(sample, labels)}"
 
         buckets: dict[str, list[tuple[float, Values]]] = {}
-        for name, nodes in self._rates(line, key).items():
+        for name, values in self._rates(line, key).items():
             text, _, whose = name.partition("\n")
-            if (bound := _bound(text)) is None:
-                continue
-            total = [_together(values, "sum") for values in zip(*nodes, strict=True)]
-            buckets.setdefault(whose, []).append((bound, total))
+            if (bound := _bound(text)) is not None:
+                buckets.setdefault(whose, []).append((bound, values))
         return {
             whose: [
                 _times(quantile(line.q, [(b, v[cell]) for b, v in found]), line.times)
@@ -110,47 +113,58 @@ class Figures:
 
     # -- means over the spans of the grid -----------------------------------------------------
 
-    def _rates(
-        self, line: Line, key: Callable[[Sample, Mapping[str, str]], str]
-    ) -> dict[str, list[Values]]:
-        """Return for each key the rates of each node."""
-        means = _Means(self._grid)
+    def _rates(self, line: Line, key: Key) -> dict[str, Values]:
+        """Return for each key the mean rates, added up over nodes."""
         choice = _Choice(line, key)
-        for before, now in self._pairs():
-            parts = self._grid.parts(before.time, now.time)
-            if not parts:
-                continue
-            seconds = now.time - before.time
+
+        def rates(before: Round, now: Round) -> dict[str, float]:
+            found: dict[str, float] = {}
             for node, sample in now.samples.items():
-                earlier = before.samples.get(node)
-                if earlier is None:
-                    continue
-                for what, increase in choice.increases(earlier, sample).items():
-                    means.add(what, node, parts, increase / seconds)
+                if (earlier := before.samples.get(node)) is not None:
+                    choice.add_increases(earlier, sample, found)
+            seconds = now.time - before.time
+            return {what: increase / seconds for what, increase in found.items()}
+
+        means = _Means(self._grid)
+        for before, now in pairwise(self._rounds):
+            if self._belong(before, now):
+                means.add(before.time, now.time, self._of_two(line, before, now, rates))
         return means.by_key()
 
-    def _gauges(self, line: Line) -> dict[str, list[Values]]:
-        """Return for each key the means of each node."""
-        means = _Means(self._grid)
+    def _gauges(self, line: Gauge) -> dict[str, Values]:
+        """Return for each key the means of what all nodes said together."""
         choice = _Choice(line, _by(line))
+
+        def together(before: Round, now: Round) -> dict[str, float]:
+            found: dict[str, list[float]] = {}
+            for sample in now.samples.values():
+                for what, value in choice.values(sample).items():
+                    found.setdefault(what, []).append(value)
+            return {what: _together(values, line.of) for what, values in found.items()}
+
+        means = _Means(self._grid)
         before: Round | None = None
         for now in self._rounds:
-            begin = now.time - self._every
-            for node, sample in now.samples.items():
-                # It was so since the round before, if the node answered then.
-                since = begin
-                if before is not None and node in before.samples and self._belong(before, now):
-                    since = before.time
-                parts = self._grid.parts(since, now.time)
-                for what, value in choice.values(sample).items():
-                    means.add(what, node, parts, value)
+            # It was so since the round before, when there was one.
+            follows = before is not None and self._belong(before, now)
+            since = before.time if before is not None and follows else now.time - self._every
+            means.add(since, now.time, self._of_two(line, now, now, together))
             before = now
         return means.by_key()
 
-    def _pairs(self) -> Iterator[tuple[Round, Round]]:
-        for before, now in zip(self._rounds, self._rounds[1:], strict=False):
-            if self._belong(before, now):
-                yield before, now
+    def _of_two(
+        self,
+        line: Line,
+        before: Round,
+        now: Round,
+        compute: Callable[[Round, Round], dict[str, float]],
+    ) -> dict[str, float]:
+        known = self._memory.setdefault((before.number, now.number), {})
+        of = line.of if isinstance(line, Gauge) else ""
+        what = (*sorted(line.metrics), line.by, str(sorted(line.where.items())), of)
+        if what not in known:
+            known[what] = compute(before, now)
+        return known[what]
 
     def _belong(self, before: Round, now: Round) -> bool:
         """Whether a round follows another one, and not only after a long silence."""
@@ -160,12 +174,13 @@ class Figures:
 class _Choice:
     """Which values of a sample belong to a line; looked for once in each layout."""
 
-    def __init__(self, line: Line, key: Callable[[Sample, Mapping[str, str]], str]) -> None:
+    def __init__(self, line: Line, key: Key) -> None:
         self._names = line.metrics
         self._where = dict(line.where)
         self._key = key
         self._chosen: dict[tuple[int, str, str], _Chosen] = {}
         self._moves: dict[tuple[int, int], list[int | None]] = {}
+        self._plans: dict[tuple[int, int, str, str], list[tuple[int, int, str]]] = {}
 
     def values(self, sample: Sample) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -173,17 +188,21 @@ class _Choice:
             found[key] = found.get(key, 0.0) + sample.values[place]
         return found
 
-    def increases(self, earlier: Sample, sample: Sample) -> dict[str, float]:
-        moves = self._moved(earlier.layout, sample.layout)
-        found: dict[str, float] = {}
-        for place, key in self._of(sample):
-            value = sample.values[place]
-            move = moves[place]
-            if move is None:
-                continue
-            before = earlier.values[move] if move >= 0 else 0.0
-            found[key] = found.get(key, 0.0) + (value - before if value >= before else value)
-        return found
+    def add_increases(self, earlier: Sample, sample: Sample, sums: dict[str, float]) -> None:
+        """Add what the counters of a node have risen by to the sums of their keys."""
+        known = (id(earlier.layout), id(sample.layout), sample.node, sample.role)
+        if known not in self._plans:
+            moves = self._moved(earlier.layout, sample.layout)
+            self._plans[known] = [
+                (place, move, key)
+                for place, key in self._of(sample)
+                if (move := moves[place]) is not None
+            ]
+        values, others = sample.values, earlier.values
+        for place, move, key in self._plans[known]:
+            value = values[place]
+            before = others[move] if move >= 0 else 0.0
+            sums[key] = sums.get(key, 0.0) + (value - before if value >= before else value)
 
     def _of(self, sample: Sample) -> _Chosen:
         # By identity: equal layouts are the same object, and hashing long ones takes its time.
@@ -213,28 +232,30 @@ class _Choice:
 
 
 class _Means:
-    """Adds up values by the seconds that they were so, in each span, by key and node."""
+    """Adds up values by the seconds that they were so, in each span."""
 
     def __init__(self, grid: Grid) -> None:
-        self._count = grid.count
-        self._sums: dict[tuple[str, str], tuple[list[float], list[float]]] = {}
+        self._grid = grid
+        self._sums: dict[str, tuple[list[float], list[float]]] = {}
 
-    def add(self, key: str, node: str, parts: Sequence[tuple[int, float]], value: float) -> None:
-        found = self._sums.get((key, node))
-        if found is None:
-            found = self._sums[key, node] = ([0.0] * self._count, [0.0] * self._count)
-        totals, covered = found
-        for cell, seconds in parts:
-            totals[cell] += value * seconds
-            covered[cell] += seconds
+    def add(self, begin: float, end: float, values: Mapping[str, float]) -> None:
+        parts = self._grid.parts(begin, end)
+        if not parts:
+            return
+        for key, value in values.items():
+            found = self._sums.get(key)
+            if found is None:
+                found = self._sums[key] = ([0.0] * self._grid.count, [0.0] * self._grid.count)
+            totals, covered = found
+            for cell, seconds in parts:
+                totals[cell] += value * seconds
+                covered[cell] += seconds
 
-    def by_key(self) -> dict[str, list[Values]]:
-        found: dict[str, list[Values]] = {}
-        for (key, _), (totals, covered) in self._sums.items():
-            found.setdefault(key, []).append(
-                [t / c if c else None for t, c in zip(totals, covered, strict=True)]
-            )
-        return found
+    def by_key(self) -> dict[str, Values]:
+        return {
+            key: [t / c if c else None for t, c in zip(totals, covered, strict=True)]
+            for key, (totals, covered) in self._sums.items()
+        }
 
 
 def quantile(q: float, buckets: Sequence[tuple[float, float | None]]) -> float | None:
@@ -272,7 +293,7 @@ def _bound(text: str) -> float | None:
     return None if math.isnan(found) else found
 
 
-def _by(line: Line) -> Callable[[Sample, Mapping[str, str]], str]:
+def _by(line: Line) -> Key:
     if line.by == NODE:
         return lambda sample, labels: sample.node
     if line.by == ROLE:
@@ -280,13 +301,10 @@ def _by(line: Line) -> Callable[[Sample, Mapping[str, str]], str]:
     return lambda sample, labels: labels.get(line.by, "") if line.by else ""
 
 
-def _together(values: Sequence[float | None], how: str) -> float | None:
-    there = [value for value in values if value is not None]
-    if not there:
-        return None
+def _together(values: Sequence[float], how: str) -> float:
     if how == "highest":
-        return max(there)
-    return sum(there) / (len(there) if how == "mean" else 1)
+        return max(values)
+    return sum(values) / (len(values) if how == "mean" else 1)
 
 
 def _times(value: float | None, factor: float) -> float | None:

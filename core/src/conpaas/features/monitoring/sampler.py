@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,8 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from conpaas.errors import ConPaaSError
 from conpaas.features.monitoring.charts import MACHINES
-from conpaas.features.monitoring.exposition import chosen, merged, read
-from conpaas.features.monitoring.samples import Sample, Samples
+from conpaas.features.monitoring.exposition import Reader, merged, read
+from conpaas.features.monitoring.samples import Sample, Samples, Series
 from conpaas.manager.nodes import Node
 from conpaas.state import State
 
@@ -41,11 +42,11 @@ class Ways(Protocol):
 
 @dataclass(frozen=True)
 class Latest:
-    """What a node said last; ``families`` is None when it did not answer."""
+    """What a node said last; ``text`` is None when it did not answer, or nonsense."""
 
     service: int
     node: Node
-    families: list[Metric] | None
+    text: bytes | None
 
 
 class Sampler:
@@ -74,6 +75,7 @@ class Sampler:
         self.clock = clock
         self._latest: list[Latest] = []
         self._complained: dict[str, str] = {}
+        self._reader = Reader()
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -107,12 +109,13 @@ class Sampler:
         now = self.clock()
         latest, samples = [], []
         for (service, node, names), answer in zip(asked, answers, strict=True):
-            families = self._read(node, answer)
-            latest.append(Latest(service.number, node, families))
-            if families is not None:
-                series, values = chosen(families, names)
-                layout = self._samples.layout(series)
-                samples.append(Sample(node.id, service.number, node.role, layout, values))
+            found = self._read(node, answer, names)
+            if found is None or isinstance(answer, ConPaaSError):
+                latest.append(Latest(service.number, node, None))
+                continue
+            latest.append(Latest(service.number, node, answer))
+            layout, values = self._samples.layout(found), array("d", found.values())
+            samples.append(Sample(node.id, service.number, node.role, layout, values))
         self._latest = latest
         self._forget_complaints({node.id for _, node, _ in asked})
         try:
@@ -131,9 +134,9 @@ class Sampler:
             labels=["service", "node", "role"],
         )
         for one in latest:
-            up.add_metric(list(_labels(one).values()), float(one.families is not None))
+            up.add_metric(list(_labels(one).values()), float(one.text is not None))
         yield up
-        yield from merged((_labels(one), one.families or ()) for one in latest)
+        yield from merged((_labels(one), self._families(one)) for one in latest)
 
     def _names(self, service: Service) -> frozenset[str]:
         try:
@@ -144,11 +147,23 @@ class Sampler:
             self._complain(f"service {service.number}", f"its charts cannot be told: {error}")
             return frozenset[str]().union(*(chart.metrics for chart in MACHINES))
 
-    def _read(self, node: Node, answer: bytes | ConPaaSError) -> list[Metric] | None:
+    def _families(self, one: Latest) -> list[Metric]:
+        if one.text is None:
+            return []
+        try:
+            return read(one.text)
+        except ConPaaSError as error:
+            # Its samples were read; what is said about them cannot be.
+            self._complain(one.node.id, str(error))
+            return []
+
+    def _read(
+        self, node: Node, answer: bytes | ConPaaSError, names: frozenset[str]
+    ) -> dict[Series, float] | None:
         try:
             if isinstance(answer, ConPaaSError):
                 raise answer
-            found = read(answer)
+            found = self._reader.values(answer, names)
         except ConPaaSError as error:
             self._complain(node.id, str(error))
             return None

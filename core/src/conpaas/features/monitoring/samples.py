@@ -117,6 +117,11 @@ class Samples:
                 if one.time >= since
             ]
 
+    def numbers(self) -> set[int]:
+        """Return the numbers of all rounds that are kept."""
+        with self._lock:
+            return {one.number for one in self._rounds}
+
     def forget(self, service: int) -> None:
         """Forget what the nodes of a service said."""
         with self._lock:
