@@ -219,7 +219,7 @@ def test_a_defect_of_ours_is_told_in_a_line(cps, configured, director, capsys):
     director.answers["/x"] = "no report"
     assert cps("cps-application", "start", "1") == 1
     err = capsys.readouterr().err
-    assert err.startswith("ERROR: this is a defect: TypeError")
+    assert err.startswith("ERROR: this is a defect: AttributeError")
     assert err.count("\n") == 1
 
 
