@@ -175,7 +175,7 @@ def test_what_scaling_would_do_is_said_while_the_numbers_are_changed(page, axe):
     for _ in range(2):
         page.get_by_role("button", name="One backend node fewer").click()
     expect(summary).to_be_empty()
-    page.get_by_label("backend", exact=False).first.fill("0")
+    page.locator("#count-backend").fill("0")
     expect(summary).to_contain_text("moves from")
 
 
