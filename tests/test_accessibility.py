@@ -176,7 +176,7 @@ def test_what_scaling_would_do_is_said_while_the_numbers_are_changed(page, axe):
         page.get_by_role("button", name="One backend node fewer").click()
     expect(summary).to_be_empty()
     page.locator("#count-backend").fill("0")
-    expect(summary).to_contain_text("moves from")
+    expect(summary).to_contain_text("Not enough 'backend' nodes will be left")
 
 
 def _host(cluster, aid):
