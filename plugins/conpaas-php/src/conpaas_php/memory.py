@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from conpaas.features.monitoring.machine import find_use
+from conpaas.features.monitoring.machine import Meter
 
 #: Megabytes that the system and our own programs take.
 _RESERVED = 128
@@ -21,7 +19,7 @@ def workers_that_fit(shared: bool, memory: int | None = None) -> int:
         memory: Bytes of the machine; default: those that it has.
     """
     if memory is None:
-        memory = find_use(Path("/proc"), Path("/sys/fs/cgroup")).limit or 0
+        memory = Meter().use().limit or 0
     megabytes = memory >> 20
     room = max(0, megabytes - _RESERVED) // (2 if shared else 1)
     return max(_FEWEST, min(_MOST, room // _WORKER))
