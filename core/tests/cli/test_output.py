@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from conpaas.cli.output import show
+
 CAKES = [
     {"number": 1, "name": "pie", "note": None},
     {"number": 10, "name": "birthday cake", "note": "for \x1b[2Jyou\n"},
@@ -99,6 +101,19 @@ def test_texts_and_lists_of_texts_are_printed_as_they_are(cps, configured, direc
     assert cps("cps-bakery", "get_recipe", "1", "1") == 0
     assert cps("cps-bakery", "list_keys", "1", "1") == 0
     assert capsys.readouterr().out == "flour\nwater\none\ntwo\n"
+
+
+def test_a_note_follows_the_sentence_and_texts_in_a_record_stand_side_by_side(capsys):
+    plain = {"where": {}, "columns": (), "times": (), "done": ""}
+    uploaded = {"id": "code-a", "note": "All files are in 'app/'."}
+    show({**plain, "done": "Version '{id}' uploaded."}, uploaded, {}, {})
+    show({**plain, "done": "Version '{id}' uploaded."}, {**uploaded, "note": ""}, {}, {})
+    show(plain, {"url": "http://x/", "others": ["http://y/", "http://z/"], "more": []}, {}, {})
+    assert capsys.readouterr().out == (
+        "Version 'code-a' uploaded.\nNote: All files are in 'app/'.\n"
+        "Version 'code-a' uploaded.\n"
+        "url: http://x/\nothers: http://y/, http://z/\nmore: \n"
+    )
 
 
 def test_the_times_of_jobs_are_readable(cps, configured, director, capsys, monkeypatch):

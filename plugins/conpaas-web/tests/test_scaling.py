@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from conpaas.api import Applications
+from conpaas.director.sweep import Sweep
 from conpaas.errors import (
     AgentError,
     BusyError,
@@ -238,3 +240,26 @@ def test_a_node_that_refuses_keeps_no_other_from_what_is_new(theatre: Any, stage
     theatre.cluster.wait(lambda: not manager.is_outdated())
     theatre.idle()
     theatre.seen()
+
+
+def test_another_manager_tells_the_backends_where_the_sessions_are_now(theatre: Any) -> None:
+    theatre.start(backend=1)
+    backend = theatre.agents()["node-3"]
+    before = backend.parts["backend"]["sessions"]
+    theatre.manager.handover.now()
+    director, cluster = theatre.cluster.director, theatre.cluster
+    (lost,) = [i for i, machine in cluster.machines.items() if machine.manager is not None]
+    cluster.provider.vanish(lost)
+    with cluster.database.connection_context():
+        Sweep(director).round()
+
+    def told() -> Any:
+        return backend.parts["backend"]["sessions"]
+
+    applications = cluster.api(Applications)
+    cluster.wait(lambda: applications.get_info(application=theatre.aid).status == "RUNNING")
+    cluster.look()
+    cluster.wait(lambda: told() != before)
+    theatre.idle()
+    assert told()["address"] == theatre.manager.address
+    assert {**told(), "address": ""} == {**before, "address": ""}
