@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PROGRAM = "php-fpm8.2"
@@ -27,6 +27,8 @@ PROGRAM = "php-fpm8.2"
 STATE = "state.json"
 #: Seconds within which php-fpm must be ready.
 _START_TIMEOUT = 20.0
+#: Seconds within which workers hear that they shall take no more requests.
+_RETIRE_TIMEOUT = 2.0
 _BACKLOG = 511
 #: What PHP takes only when it begins.
 _OPTIONS = ("-d", "opcache.enable=1", "-d", "opcache.max_accelerated_files=20000")
@@ -92,7 +94,7 @@ class Generations:
             self._tell(told["digest"], "php-fpm has not become ready")
             return False
         if self._present is not None:
-            self._present.send_signal(signal.SIGQUIT)
+            _retire(self._present)
             self._ending.append(self._present)
         self._present = process
         self._tell(told["digest"], "")
@@ -150,6 +152,38 @@ def _listener(address: str) -> socket.socket:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.05)
+
+
+def _retire(master: subprocess.Popen[bytes]) -> None:
+    """Have a php-fpm take no more requests, and return when none of its workers does.
+
+    The workers are told here too: it would take the main process a moment, in which they answer.
+    """
+    master.send_signal(signal.SIGQUIT)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(master.pid, signal.SIGQUIT)
+    deadline = time.monotonic() + _RETIRE_TIMEOUT
+    while any(_has_yet_to_hear(pid) for pid in _members(master.pid)):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.002)
+
+
+def _members(group: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and os.getpgid(int(entry.name)) == group:
+                yield int(entry.name)
+
+
+def _has_yet_to_hear(pid: int) -> bool:
+    """Whether a SIGQUIT waits for a process; its handler closes the socket first of all."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "ShdPnd":
+                return bool(int(value, 16) & 1 << (signal.SIGQUIT - 1))
+    return False
 
 
 def _end_workers(master: subprocess.Popen[bytes]) -> None:
