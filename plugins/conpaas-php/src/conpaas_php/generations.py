@@ -223,7 +223,11 @@ def main(arguments: list[str]) -> int:
                 ending = True
                 generations.end(how)
         if signal.SIGHUP in arrived and not ending:
-            generations.begin()
+            try:
+                generations.begin()
+            except OSError as error:
+                # Such as a full disk: the generation that there is goes on.
+                print(f"nothing new can be started: {error}", file=sys.stderr)
         if signal.SIGUSR1 in arrived:
             generations.reopen_logs()
         generations.look()

@@ -234,11 +234,17 @@ class Site:
     def whole(self, files: Mapping[str, str | bytes], permalinks: bool = True) -> Node:
         """Return a machine that does everything, with code."""
         node = self.node("proxy")
+        self.run_everything(node, files, permalinks)
+        return node
+
+    def run_everything(
+        self, node: Node, files: Mapping[str, str | bytes], permalinks: bool = True
+    ) -> None:
+        """Have a machine do everything, with code."""
         node.upload(files)
         node.agent.run_backend(self.backend_part(node))
         node.agent.run_web(WebPart((node.address,), permalinks))
         node.agent.run_proxy(self.proxy_part([node], [node], permalinks=permalinks))
-        return node
 
     def close(self) -> None:
         """End everything."""

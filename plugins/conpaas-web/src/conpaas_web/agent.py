@@ -8,7 +8,8 @@ import os
 import pwd
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -49,7 +50,7 @@ class WebAgent(CodeAgent, abc.ABC):
 
     Given to you:
         ``self.listen`` (the address to listen at), ``self.owner`` (who owns code; None where this
-        process may not give things away), ``self.part_lock`` (one change of parts at a time).
+        process may not give things away), ``self.changing_part(name)`` (one change at a time).
     """
 
     def __init__(self, place: AgentPlace) -> None:
@@ -58,7 +59,7 @@ class WebAgent(CodeAgent, abc.ABC):
         on_machine = place.root == Path("/")
         self.listen = "0.0.0.0" if on_machine else place.address  # noqa: S104
         self.owner = _owner()
-        self.part_lock = threading.Lock()
+        self._part_lock = threading.Lock()
         supervisor = place.supervisor
         self._proxy = Nginx("nginx-proxy", place.root, supervisor, self.listen, PROXY_PORT)
         self._web = Nginx("nginx-web", place.root, supervisor, self.listen, WEB_PORT)
@@ -80,7 +81,7 @@ class WebAgent(CodeAgent, abc.ABC):
     @expose()
     def run_proxy(self, part: Annotated[ProxyPart, "What it does"]) -> bool:
         """Be a proxy, or another than before; return whether that is news."""
-        with self.part_lock:
+        with self.changing_part("proxy"):
             text = proxy_configuration(
                 part,
                 f"{self.listen}:{PROXY_PORT}",
@@ -94,7 +95,7 @@ class WebAgent(CodeAgent, abc.ABC):
     @expose()
     def run_web(self, part: Annotated[WebPart, "What it does"]) -> bool:
         """Serve files, or to others than before; return whether that is news."""
-        with self.part_lock:
+        with self.changing_part("web"):
             text = web_configuration(
                 part,
                 f"{self.listen}:{WEB_PORT}",
@@ -110,7 +111,7 @@ class WebAgent(CodeAgent, abc.ABC):
     def leave_part(self, part: Annotated[PartName, "Which"]) -> Job[None]:
         """Stop a part when its last request is answered; one that does not run is fine."""
         yield Progress(0, f"{part} answers its last requests")
-        with self.part_lock:
+        with self.changing_part(part):
             # First it is forgotten: whoever comes back after a crash shall not begin it again.
             kept = self._parts()
             kept.pop(part, None)
@@ -137,6 +138,19 @@ class WebAgent(CodeAgent, abc.ABC):
         self.store["parts"] = kept | {name: told}
         self.log.info("this node is %s", name)
         return True
+
+    @contextmanager
+    def changing_part(self, name: PartName) -> Iterator[None]:
+        """Change one part at a time.
+
+        Raises:
+            AgentError: The disk is full, or the like.
+        """
+        with self._part_lock:
+            try:
+                yield
+            except OSError as error:
+                raise AgentError(f"{name}: {error.strerror or error}") from error
 
     @abc.abstractmethod
     def leave_backend(self) -> None:
