@@ -15,6 +15,7 @@ from browsing import session_of
 from chromium import chromium, visit
 from hosting import hosting_plugins
 from looking import server_of
+from playwright.sync_api import expect
 
 from conpaas.api import Jobs, Users
 from conpaas.director.models import User
@@ -161,6 +162,21 @@ def test_axe_finds_nothing_on_the_page_of_a_version_that_was_refused(page, axe, 
     failed = next(job.id for job in jobs if job.state == "failed")
     inspect(page, axe, f"/applications/1/jobs/{failed}")
     assert page.locator(".notice.error pre").inner_text() == "<b>Parse error</b>"
+
+
+def test_what_scaling_would_do_is_said_while_the_numbers_are_changed(page, axe):
+    visit(page, "/applications/1/services/3")
+    summary = page.locator(".scale-summary[aria-live=polite]")
+    page.get_by_role("button", name="One backend node more").click()
+    page.get_by_role("button", name="One backend node more").click()
+    expect(summary).to_contain_text("2 more backend nodes: 2 credits an hour more.")
+    page.evaluate(axe)
+    assert violations(page) == []
+    for _ in range(2):
+        page.get_by_role("button", name="One backend node fewer").click()
+    expect(summary).to_be_empty()
+    page.locator("#count-backend").fill("0")
+    expect(summary).to_contain_text("Not enough 'backend' nodes will be left")
 
 
 def _host(cluster, aid):
