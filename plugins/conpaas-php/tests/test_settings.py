@@ -31,7 +31,7 @@ def test_defaults_are_those_that_users_know() -> None:
         "post_max_size": "8M",
         "max_execution_time": "30",
         "display_errors": "Off",
-        "log_errors": "Off",
+        "log_errors": "On",
         "date.timezone": "UTC",
     }
     assert {"pcntl_fork", "pcntl_exec", "pcntl_alarm"} < set(functions)
@@ -41,13 +41,13 @@ def test_what_is_set_is_told_to_php_by_its_names() -> None:
     config = changed(
         memory_limit="256m",
         max_execution_time=5,
-        log_errors="on",
+        log_errors="off",
         date_timezone="Europe/Amsterdam",
         disable_functions="exec, system ,exec",
     )
     told = config.to_php()
     assert (told["memory_limit"], told["max_execution_time"]) == ("256M", "5")
-    assert (told["log_errors"], told["date.timezone"]) == ("On", "Europe/Amsterdam")
+    assert (told["log_errors"], told["date.timezone"]) == ("Off", "Europe/Amsterdam")
     assert told["disable_functions"] == "exec,system"
     assert changed(disable_functions="").to_php()["disable_functions"] == ""
 

@@ -134,6 +134,8 @@ def _cell(name: str, value: Any, command: Command) -> str:
         from time import localtime, strftime
 
         return strftime("%Y-%m-%d %H:%M:%S", localtime(value)) if value else ""
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return visible(", ".join(value))
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False)
     return visible(str(value))

@@ -103,7 +103,7 @@ class PhpConfig:
     max_execution_time: int = 30
     disable_functions: str = ",".join(f"pcntl_{name}" for name in _PCNTL)
     display_errors: str = "off"
-    log_errors: str = "off"
+    log_errors: str = "on"
     date_timezone: str = "UTC"
 
     def changed(self, changes: Mapping[str, str | int | None]) -> PhpConfig:

@@ -197,7 +197,8 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
     # -- the steps ----------------------------------------------------------------------------
 
     def _sessions(self) -> Job[None]:
-        yield Progress(0, "starting the store of the sessions")
+        if not self.sessions.is_running():
+            yield Progress(0, "starting the store of the sessions")
         self.sessions.start()
 
     def _code(self, this: _Round) -> Job[None]:
@@ -229,7 +230,6 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     def _backends(self, this: _Round) -> Job[None]:
         nodes = this.hearing(this.now.backends)
-        yield Progress(0, f"preparing to run code on {named(nodes)}")
         ours = {
             "CONPAAS_APPLICATION": str(self.place.application),
             "CONPAAS_SERVICE": str(self.number),
@@ -241,13 +241,16 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             sessions=self.sessions.store,
             seconds=self.request_limits(this.goal).seconds,
         )
-        self.ask_all(lambda agent: self.run_backend(agent, task), nodes)
+        yield from self._tell(
+            lambda agent: self.run_backend(agent, task), nodes, "told to run the code"
+        )
 
     def _web(self, this: _Round) -> Job[None]:
         nodes = this.hearing(this.now.web)
-        yield Progress(0, f"preparing to serve files on {named(nodes)}")
         part = WebPart(self._proxy_addresses(this), this.goal.web.permalinks)
-        self.ask_all(lambda agent: agent.run_web(part=part), nodes)
+        yield from self._tell(
+            lambda agent: agent.run_web(part=part), nodes, "told to serve the files"
+        )
 
     def _gate(self, this: _Round) -> Job[None]:
         goal, web = this.goal, this.goal.web
@@ -268,7 +271,6 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             )
 
     def _proxies(self, this: _Round) -> Job[None]:
-        yield Progress(0, f"telling the proxies: {named(this.now.proxies)}")
         limits = self.request_limits(this.goal)
         part = ProxyPart(
             version=this.goal.version.id,
@@ -283,7 +285,11 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         for node, answer in self.ask_each(lambda agent: agent.run_proxy(part=part), leaving):
             if isinstance(answer, ConPaaSError):
                 self.log.warning("%s, which leaves, is not told: %s", node.id, answer)
-        self.ask_all(lambda agent: agent.run_proxy(part=part), this.hearing(this.now.proxies))
+        yield from self._tell(
+            lambda agent: agent.run_proxy(part=part),
+            this.hearing(this.now.proxies),
+            "told where to send requests",
+        )
 
     def _leave(self, this: _Round) -> Job[None]:
         """Stop what does not belong where it runs; by now no proxy sends requests there."""
@@ -310,6 +316,12 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     # -- how it is done -----------------------------------------------------------------------
 
+    def _tell(self, tell: Callable[[A], bool], nodes: Sequence[Node], message: str) -> Job[None]:
+        """Tell nodes something, and say so where it was news."""
+        answers = self.ask_all(tell, nodes)
+        if news := [node for node, is_news in zip(nodes, answers, strict=True) if is_news]:
+            yield Progress(100, f"{message}: {named(news)}")
+
     def _try(self, this: _Round, step: Job[None], low: int, high: int) -> Job[None]:
         try:
             yield from scaled(step, low, high)
@@ -327,9 +339,11 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             nodes = [node for node, its in parts if its == part]
             if not nodes:
                 continue
-            yield Progress(33 * index, f"draining {part} on {named(nodes)}")
+            told = Progress(33 * index, f"draining {part} on {named(nodes)}")
+            yield told
             try:
-                yield from scaled(self.run_all(_leaving(part), nodes), 33 * index, 33 * index)
+                for _ in self.run_all(_leaving(part), nodes):
+                    yield told
             except ConPaaSError as error:
                 failures.append(str(error))
                 self.log.warning("%s does not leave: %s", part, error)
@@ -372,7 +386,9 @@ def _refusal(web: WebSettings, answer: CodeCheck | ConPaaSError) -> str:
     if web.expects(answer.status):
         return ""
     wanted = f"{web.health_status} is expected" if web.health_status else "below 500 is expected"
-    got = f"was answered with {answer.status}" if answer.status else "was not answered"
     lines = "\n".join(answer.lines).strip()
+    if not answer.status:
+        return f"{web.health_path} was not answered: {lines or 'nobody knows why'}"
+    got = f"was answered with {answer.status}"
     said = f"; it begins with:\n{lines}" if lines else " and said nothing"
     return f"{web.health_path} {got} ({wanted}){said}"

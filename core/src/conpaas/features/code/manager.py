@@ -268,10 +268,12 @@ class CodeManager(RepositoryOperations[A], ServiceManager[A]):
 
     def send_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
         """Have nodes unpack a version; those that have it already are left alone."""
-        yield Progress(0, f"sending {version.id}")
-        archive = self.code_archive(version)
         held = self.ask_all(lambda agent: agent.list_code(), nodes)
         lacking = [node for node, ids in zip(nodes, held, strict=True) if version.id not in ids]
+        if not lacking:
+            return
+        yield Progress(0, f"sending {version.id} to {', '.join(node.id for node in lacking)}")
+        archive = self.code_archive(version)
         size = archive.stat().st_size
 
         def send(agent: A) -> bool:
