@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, InvalidError
 from conpaas.rpc import Upload
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas_php.testing import FILES, VERSION, Node, Site, ask, eventually
@@ -169,6 +169,36 @@ def test_what_is_kept_is_the_same_in_all_versions_and_on_the_web(site: Site) -> 
     assert kept.stat().st_uid == node.agent.code_path(VERSION).stat().st_uid
     assert node.agent.keep_directories(())
     assert node.ask("/read.php").text == "hello"
+
+
+def test_a_version_whose_arrival_was_cut_off_is_ready_after_the_agent_comes_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = site.node()
+    node.agent.keep_directories(("data",))
+
+    def killed(version: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(node.agent, "_prepare", killed)
+        with pytest.raises(KeyboardInterrupt):
+            node.upload({"data/x": "x", "index.php": "x"})
+    node.start().on_boot()
+    tree = node.agent.code_path(VERSION)
+    assert (tree / "data").is_symlink()
+    assert (tree / "data/x").read_text() == "x"
+    assert tree.stat().st_uid == (tree / "index.php").stat().st_uid
+    assert os.geteuid() != 0 or tree.stat().st_uid != 0
+
+
+def test_a_version_that_cannot_be_used_is_not_there(site: Site) -> None:
+    node = site.node()
+    node.upload({"data/x": "x"})
+    node.agent.keep_directories(("data",))
+    with pytest.raises(InvalidError, match="data of code-b cannot be kept: it is no directory"):
+        node.upload({"data": "a file"}, "code-b")
+    assert node.agent.list_code() == [VERSION]
 
 
 def test_large_logs_are_begun_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,8 @@ class Generations:
 
     def __init__(self, run: Path, pool: Path, addresses: Sequence[str]) -> None:
         self._run = run
+        run.mkdir(mode=0o755, parents=True, exist_ok=True)
+        (run / STATE).unlink(missing_ok=True)
         self._pool = pool
         self._number = 0
         self._present: subprocess.Popen[bytes] | None = None

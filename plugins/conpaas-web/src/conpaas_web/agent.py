@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from conpaas.agent.base import AgentPlace, LogFile
-from conpaas.errors import AgentError, ConPaaSError, UnreachableError
+from conpaas.errors import AgentError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.features.code.agent import CodeAgent, VersionId
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.schema import from_json, to_json
@@ -165,6 +165,11 @@ class WebAgent(CodeAgent, abc.ABC):
 
     def on_boot(self) -> None:
         """Have everything run that this node was told to."""
+        for version in self.list_code():
+            try:
+                self._prepare(version)  # its arrival may have been cut off
+            except (ConPaaSError, OSError) as error:
+                self.log.error("code version %s is not ready: %s", version, error)
         for name, told in self._parts().items():
             try:
                 self.resume_part(name, told)
@@ -186,9 +191,12 @@ class WebAgent(CodeAgent, abc.ABC):
     ) -> bool:
         """Unpack a version beside the others, and return whether it is new here."""
         new = super().update_code(version, archive, unpacked_limit, members_limit, strip)
-        # Each time: the last attempt may have been cut off here.
-        self._own(self.code_path(version))
-        self._kept.link(self.code_path(version), self._kept_directories())
+        try:
+            self._prepare(version)
+        except InvalidError:
+            # One that cannot be used must not be taken for one that is ready.
+            self.keep_code([name for name in self.list_code() if name != version])
+            raise
         return new
 
     @expose()
@@ -311,6 +319,11 @@ class WebAgent(CodeAgent, abc.ABC):
 
     def _kept_directories(self) -> tuple[str, ...]:
         return tuple(self.store.get("kept", ()))
+
+    def _prepare(self, version: str) -> None:
+        """Have a version ready for use; done already, it does nothing."""
+        self._own(self.code_path(version))
+        self._kept.link(self.code_path(version), self._kept_directories())
 
     def _own(self, tree: Path) -> None:
         """Give a version's tree to the code, which may write there; its root comes last."""
