@@ -222,3 +222,19 @@ def test_a_manager_that_is_killed_at_any_step_goes_on(theatre: Any) -> None:
         if not was_killed:
             assert step > 4
             break
+
+
+def test_a_node_that_refuses_keeps_no_other_from_what_is_new(theatre: Any, stage: Any) -> None:
+    theatre.start(web=1, backend=1)
+    stage.failing["198.18.0.4", "run_web"] = "the disk is full"
+    with pytest.raises(AgentError, match="the disk is full"):
+        theatre.add(backend=1)
+    theatre.cluster.look()
+    theatre.idle()
+    manager = theatre.manager.host(1).manager
+    assert manager.is_outdated()
+    stage.failing.clear()
+    theatre.cluster.look()
+    theatre.cluster.wait(lambda: not manager.is_outdated())
+    theatre.idle()
+    theatre.seen()

@@ -14,9 +14,10 @@ from conpaas.manager.base import Node
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Job, Progress, patiently, scaled
 from conpaas_web.agent import PartName, WebAgent
+from conpaas_web.gating import refusal
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.kept_copies import copy_kept
-from conpaas_web.parts import CodeCheck, ProxyPart, WebPart
+from conpaas_web.parts import ProxyPart, WebPart
 from conpaas_web.sessions import Sessions
 from conpaas_web.topology import (
     BACKEND,
@@ -51,6 +52,7 @@ class _Round:
         strict: Whether the first failure ends it.
         deaf: Ids of nodes that did not answer: they are left alone where it is not strict.
         failures: What failed and was passed over.
+        are_copied: Whether what is kept is where it has to be.
     """
 
     goal: Goal
@@ -59,6 +61,7 @@ class _Round:
     strict: bool
     deaf: frozenset[str] = frozenset()
     failures: list[str] = field(default_factory=list)
+    are_copied: bool = True
 
     def hearing(self, nodes: Sequence[Node]) -> list[Node]:
         """Return those that can be asked."""
@@ -119,8 +122,9 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         return self.store.get(_TOLD) != self.sessions.address or not self.sessions.is_running()
 
     def on_outdated(self) -> Job[None]:
-        """Bring all nodes to where they belong now."""
-        yield from self.settle()
+        """Bring all nodes to where they belong now; who fails keeps no other from it."""
+        if failures := (yield from self.settle(strict=False)):
+            raise AgentError("; ".join(failures))
 
     def put_environment(self) -> Job[None]:
         """Tell the backends."""
@@ -128,7 +132,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     def settle(
         self, goal: Goal | None = None, without: Sequence[Node] = (), *, strict: bool = True
-    ) -> Job[None]:
+    ) -> Job[list[str]]:
         """Bring all nodes to where they belong; repeated, or after a crash, it does what is left.
 
         Proxies learn of nodes that can serve only, and nodes stop a part only when no proxy knows
@@ -138,6 +142,9 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             goal: Where to; default: as everything is set.
             without: Nodes that are there and shall carry nothing.
             strict: The first failure ends it; else the rest is done all the same.
+
+        Returns:
+            What failed and was passed over; it is tried again before long.
 
         Raises:
             AgentError: Something failed: what, and on which node.
@@ -150,7 +157,9 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             self.log.info("%s", sentence)
             yield Progress(0, sentence)
         if not strict:
-            this.deaf = self._deaf(now.nodes)
+            deaf = self._deaf(now.nodes)
+            this.deaf = frozenset(node.id for node in deaf)
+            this.failures += [f"{named([node])} does not answer" for node in deaf]
         yield from self._try(this, self._sessions(), 0, 5)
         yield from self._try(this, self._code(this), 5, 30)
         yield from self._try(this, self._kept(this), 30, 40)
@@ -162,15 +171,16 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         yield from self._try(this, self._proxies(this), 75, 85)
         if len(this.failures) > passed_over or this.deaf & {node.id for node in now.proxies}:
             # Some proxy may still send requests to where they went before.
-            this.failures.append("not all proxies know of the others")
-            return
+            return this.failures
         yield from self._leave(this)
-        self.store[_PLACED] = placed(now)
-        self.store[_COPIED] = []
+        if this.are_copied or self._source(this) not in self.nodes:
+            self.store[_PLACED] = placed(now)
+            self.store[_COPIED] = []
         if not this.failures and not without:
             self.store[_TOLD] = self.sessions.address
             self.note_environment(dict(this.goal.environment))
             self.store[_UNSETTLED] = False
+        return this.failures
 
     def settle_anyhow(self, without: Sequence[Node] = ()) -> Job[None]:
         """Settle as far as it goes: what fails is told, and tried again before long."""
@@ -220,6 +230,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         source = self._source(this)
         if source is None:
             return
+        this.are_copied = not new
         for node in new:
             yield Progress(50, f"copying what is kept from {named([source])} to {named([node])}")
             # Once it has the copy, the code may write there: a second time must not undo that.
@@ -227,6 +238,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             replace = node.id not in copied
             yield from copy_kept(self.agent(source), [self.agent(node)], replace=replace)
             self.store[_COPIED] = [*copied, node.id]
+        this.are_copied = True
 
     def _backends(self, this: _Round) -> Job[None]:
         nodes = this.hearing(this.now.backends)
@@ -261,7 +273,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             ),
             this.now.backends,
         )
-        failed = [(node, told) for node, answer in answers if (told := _refusal(web, answer))]
+        failed = [(node, told) for node, answer in answers if (told := refusal(web, answer))]
         if failed:
             told = "\n".join(f"on {named([node])} {why}" for node, why in failed)
             raise AgentError(
@@ -312,7 +324,9 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         if not this.goal.web.kept_directories or source is None or source in backends:
             return
         yield Progress(0, f"copying once more from {named([source])}")
+        this.are_copied = False
         yield from copy_kept(self.agent(source), [self.agent(node) for node in backends])
+        this.are_copied = True
 
     # -- how it is done -----------------------------------------------------------------------
 
@@ -349,12 +363,12 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
                 self.log.warning("%s does not leave: %s", part, error)
         return failures
 
-    def _deaf(self, nodes: Sequence[Node]) -> frozenset[str]:
+    def _deaf(self, nodes: Sequence[Node]) -> list[Node]:
         answers = self.ask_each(lambda agent: agent.list_parts(), nodes)
         deaf = [node for node, answer in answers if isinstance(answer, UnreachableError)]
         if deaf:
             self.log.warning("these do not answer and are left alone: %s", named(deaf))
-        return frozenset(node.id for node in deaf)
+        return deaf
 
     def _proxy_addresses(self, this: _Round) -> tuple[str, ...]:
         # Those that leave are served until they have: they may be in the middle of a request.
@@ -377,18 +391,3 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 def _leaving(part: PartName) -> Callable[[WebAgent], Job[None]]:
     # After a crash the agent may still be at it.
     return lambda agent: patiently(lambda: agent.leave_part(part=part))
-
-
-def _refusal(web: WebSettings, answer: CodeCheck | ConPaaSError) -> str:
-    """Return why a version must not be used; nothing when it may."""
-    if isinstance(answer, ConPaaSError):
-        return f"it cannot be tried: {answer}"
-    if web.expects(answer.status):
-        return ""
-    wanted = f"{web.health_status} is expected" if web.health_status else "below 500 is expected"
-    lines = "\n".join(answer.lines).strip()
-    if not answer.status:
-        return f"{web.health_path} was not answered: {lines or 'nobody knows why'}"
-    got = f"was answered with {answer.status}"
-    said = f"; it begins with:\n{lines}" if lines else " and said nothing"
-    return f"{web.health_path} {got} ({wanted}){said}"
