@@ -22,6 +22,7 @@ FILES = {
     "slow.php": "<?php while (!file_exists(__DIR__ . '/go')) { usleep(5000); clearstatcache(); }"
     " echo 'slow';",
     "index.php": "<?php echo 'front ', file_get_contents('php://input');",
+    "limit.php": "<?php echo ini_get('memory_limit');",
     "file.txt": "a file",
     "crash.php": "<?php posix_kill(getmypid(), 9);",
     "count.php": "<?php session_start(); $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1;"
@@ -135,6 +136,21 @@ def test_backends_are_told_new_settings(farm: Farm) -> None:
                 )
     assert told.wrong == []
     assert told.right > 50
+
+
+def test_new_settings_count_as_soon_as_they_are_told(farm: Farm) -> None:
+    backend = farm.backends[0]
+    before = list(farm.backends)
+    farm.backends[:] = [backend]
+    farm.tell_proxy()
+    with load(farm.proxy, clients=2) as told:
+        for limit in ("80M", "81M", "82M", "83M"):
+            settings = {"memory_limit": limit}
+            backend.agent.run_backend(farm.site.backend_part(farm.proxy, settings=settings))
+            assert [farm.proxy.ask("/limit.php").text for _ in range(8)] == [limit] * 8
+    assert told.wrong == []
+    farm.backends[:] = before
+    farm.tell_proxy()
 
 
 def test_versions_are_switched(farm: Farm) -> None:

@@ -53,7 +53,7 @@ class PhpAgent(WebAgent):
     @expose()
     def run_backend(self, part: Annotated[BackendPart, "What it does"]) -> bool:
         """Run PHP code, or otherwise than before; return whether that is news."""
-        with self.part_lock:
+        with self.changing_part("backend"):
             pool = Pool(
                 allowed=tuple(sorted({*part.proxies, self.place.address, "127.0.0.1"})),
                 settings=part.settings,

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PROGRAM = "php-fpm8.2"
@@ -27,6 +27,8 @@ PROGRAM = "php-fpm8.2"
 STATE = "state.json"
 #: Seconds within which php-fpm must be ready.
 _START_TIMEOUT = 20.0
+#: Seconds within which workers hear that they shall take no more requests.
+_RETIRE_TIMEOUT = 2.0
 _BACKLOG = 511
 #: What PHP takes only when it begins.
 _OPTIONS = ("-d", "opcache.enable=1", "-d", "opcache.max_accelerated_files=20000")
@@ -46,6 +48,8 @@ class Generations:
 
     def __init__(self, run: Path, pool: Path, addresses: Sequence[str]) -> None:
         self._run = run
+        run.mkdir(mode=0o755, parents=True, exist_ok=True)
+        (run / STATE).unlink(missing_ok=True)
         self._pool = pool
         self._number = 0
         self._present: subprocess.Popen[bytes] | None = None
@@ -92,7 +96,7 @@ class Generations:
             self._tell(told["digest"], "php-fpm has not become ready")
             return False
         if self._present is not None:
-            self._present.send_signal(signal.SIGQUIT)
+            _retire(self._present)
             self._ending.append(self._present)
         self._present = process
         self._tell(told["digest"], "")
@@ -152,6 +156,38 @@ def _listener(address: str) -> socket.socket:
         time.sleep(0.05)
 
 
+def _retire(master: subprocess.Popen[bytes]) -> None:
+    """Have a php-fpm take no more requests, and return when none of its workers does.
+
+    The workers are told here too: it would take the main process a moment, in which they answer.
+    """
+    master.send_signal(signal.SIGQUIT)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(master.pid, signal.SIGQUIT)
+    deadline = time.monotonic() + _RETIRE_TIMEOUT
+    while any(_has_yet_to_hear(pid) for pid in _members(master.pid)):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.002)
+
+
+def _members(group: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and os.getpgid(int(entry.name)) == group:
+                yield int(entry.name)
+
+
+def _has_yet_to_hear(pid: int) -> bool:
+    """Whether a SIGQUIT waits for a process; its handler closes the socket first of all."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "ShdPnd":
+                return bool(int(value, 16) & 1 << (signal.SIGQUIT - 1))
+    return False
+
+
 def _end_workers(master: subprocess.Popen[bytes]) -> None:
     """Kill what a php-fpm that was killed has left: its process group has its number."""
     with contextlib.suppress(ProcessLookupError):
@@ -189,7 +225,11 @@ def main(arguments: list[str]) -> int:
                 ending = True
                 generations.end(how)
         if signal.SIGHUP in arrived and not ending:
-            generations.begin()
+            try:
+                generations.begin()
+            except OSError as error:
+                # Such as a full disk: the generation that there is goes on.
+                print(f"nothing new can be started: {error}", file=sys.stderr)
         if signal.SIGUSR1 in arrived:
             generations.reopen_logs()
         generations.look()

@@ -7,12 +7,16 @@ import io
 import itertools
 import logging
 import os
+import socket
 import tarfile
+import time
 from collections import UserDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from conpaas.agent.base import AgentPlace
 from conpaas.rpc import Upload, finish
@@ -24,6 +28,26 @@ from conpaas_web.parts import ProxyPart, SessionStore, WebPart
 _NETWORK = 20 + os.getpid() % 230
 _hosts = itertools.count(1)
 VERSION = "code-a"
+#: Code that tells what it sees.
+FILES = {
+    "index.php": "<?php echo 'index ', $_SERVER['REQUEST_METHOD'], ' ', $_SERVER['REQUEST_URI'],"
+    " ' ', file_get_contents('php://input');",
+    "hello.php": "<?php echo 'hello';",
+    "server.php": "<?php echo json_encode($_SERVER);",
+    "env.php": "<?php echo json_encode(getenv());",
+    "ini.php": "<?php echo ini_get($_GET['name']);",
+    "sleep.php": "<?php usleep((int) ($_GET['ms'] * 1000)); echo 'slept';",
+    "error.php": "<?php undefined_function();",
+    "write.php": "<?php echo file_put_contents(__DIR__ . '/written.txt', 'by the code');",
+    "outside.php": "<?php echo @file_get_contents($_GET['path']) === false ? 'no' : 'yes';",
+    "upload.php": "<?php $i = fopen('php://input', 'r'); $n = 0; $h = hash_init('md5');"
+    " while (($p = fread($i, 65536)) !== '' && $p !== false) { $n += strlen($p);"
+    " hash_update($h, $p); } echo $n, ' ', hash_final($h), ' ', memory_get_peak_usage();",
+    "style.css": "body { color: red }" + " " * 2000,
+    "admin/index.php": "<?php echo 'admin ', $_SERVER['SCRIPT_NAME'];",
+    "pages/index.html": "a page",
+    "empty/notes.txt": "notes",
+}
 
 
 def new_address() -> str:
@@ -63,6 +87,27 @@ def ask(
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def raw(address: str, first: str, *lines: str) -> bytes:
+    """Send a request whose first line is as it stands, and return all that comes back."""
+    with socket.create_connection((address, 80), 10) as connection:
+        request = [first, f"Host: {address}", "Connection: close", *lines, "", ""]
+        connection.sendall("\r\n".join(request).encode("latin-1"))
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until something becomes true.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("it did not happen in time")
+        time.sleep(0.02)
 
 
 def archive(files: Mapping[str, str | bytes]) -> Upload:
@@ -111,6 +156,21 @@ class Node:
     def upload(self, files: Mapping[str, str | bytes], version: str = VERSION) -> None:
         """Bring a version of the code here."""
         self.agent.update_code(version, archive(files), 1 << 28, 1000)
+
+    def figure(self, name: str, **labels: str) -> float | None:
+        """Return what the agent measures, None when it does not."""
+        for family in self.agent.collect():
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return None
+
+    def processes(self, program: str) -> list[int]:
+        """Return the numbers of a program's processes, the one that is supervised first."""
+        pid = self.supervisor.pid(program)
+        if pid is None:
+            return []
+        return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
     def leave(self, part: Any) -> None:
         """Leave a part, and wait until that is done."""
@@ -174,11 +234,17 @@ class Site:
     def whole(self, files: Mapping[str, str | bytes], permalinks: bool = True) -> Node:
         """Return a machine that does everything, with code."""
         node = self.node("proxy")
+        self.run_everything(node, files, permalinks)
+        return node
+
+    def run_everything(
+        self, node: Node, files: Mapping[str, str | bytes], permalinks: bool = True
+    ) -> None:
+        """Have a machine do everything, with code."""
         node.upload(files)
         node.agent.run_backend(self.backend_part(node))
         node.agent.run_web(WebPart((node.address,), permalinks))
         node.agent.run_proxy(self.proxy_part([node], [node], permalinks=permalinks))
-        return node
 
     def close(self) -> None:
         """End everything."""

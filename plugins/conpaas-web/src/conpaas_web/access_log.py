@@ -7,6 +7,7 @@ counted is kept in a file beside it.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import json
 import os
 import threading
@@ -158,7 +159,9 @@ class AccessLog:
 
     def _remember(self) -> None:
         place = asdict(self._place) if self._place is not None else None
-        files.write(self._memory, json.dumps({"counts": asdict(self._counts), "place": place}))
+        # On a full disk it is remembered by this process only.
+        with contextlib.suppress(OSError):
+            files.write(self._memory, json.dumps({"counts": asdict(self._counts), "place": place}))
 
     def _remembered(self) -> tuple[Counts, _Place | None]:
         try:

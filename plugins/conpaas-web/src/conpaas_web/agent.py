@@ -8,12 +8,13 @@ import os
 import pwd
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from conpaas.agent.base import AgentPlace, LogFile
-from conpaas.errors import AgentError, ConPaaSError, UnreachableError
+from conpaas.errors import AgentError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.features.code.agent import CodeAgent, VersionId
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.schema import from_json, to_json
@@ -49,7 +50,7 @@ class WebAgent(CodeAgent, abc.ABC):
 
     Given to you:
         ``self.listen`` (the address to listen at), ``self.owner`` (who owns code; None where this
-        process may not give things away), ``self.part_lock`` (one change of parts at a time).
+        process may not give things away), ``self.changing_part(name)`` (one change at a time).
     """
 
     def __init__(self, place: AgentPlace) -> None:
@@ -58,7 +59,7 @@ class WebAgent(CodeAgent, abc.ABC):
         on_machine = place.root == Path("/")
         self.listen = "0.0.0.0" if on_machine else place.address  # noqa: S104
         self.owner = _owner()
-        self.part_lock = threading.Lock()
+        self._part_lock = threading.Lock()
         supervisor = place.supervisor
         self._proxy = Nginx("nginx-proxy", place.root, supervisor, self.listen, PROXY_PORT)
         self._web = Nginx("nginx-web", place.root, supervisor, self.listen, WEB_PORT)
@@ -80,7 +81,7 @@ class WebAgent(CodeAgent, abc.ABC):
     @expose()
     def run_proxy(self, part: Annotated[ProxyPart, "What it does"]) -> bool:
         """Be a proxy, or another than before; return whether that is news."""
-        with self.part_lock:
+        with self.changing_part("proxy"):
             text = proxy_configuration(
                 part,
                 f"{self.listen}:{PROXY_PORT}",
@@ -94,7 +95,7 @@ class WebAgent(CodeAgent, abc.ABC):
     @expose()
     def run_web(self, part: Annotated[WebPart, "What it does"]) -> bool:
         """Serve files, or to others than before; return whether that is news."""
-        with self.part_lock:
+        with self.changing_part("web"):
             text = web_configuration(
                 part,
                 f"{self.listen}:{WEB_PORT}",
@@ -110,7 +111,7 @@ class WebAgent(CodeAgent, abc.ABC):
     def leave_part(self, part: Annotated[PartName, "Which"]) -> Job[None]:
         """Stop a part when its last request is answered; one that does not run is fine."""
         yield Progress(0, f"{part} answers its last requests")
-        with self.part_lock:
+        with self.changing_part(part):
             # First it is forgotten: whoever comes back after a crash shall not begin it again.
             kept = self._parts()
             kept.pop(part, None)
@@ -138,6 +139,19 @@ class WebAgent(CodeAgent, abc.ABC):
         self.log.info("this node is %s", name)
         return True
 
+    @contextmanager
+    def changing_part(self, name: PartName) -> Iterator[None]:
+        """Change one part at a time.
+
+        Raises:
+            AgentError: The disk is full, or the like.
+        """
+        with self._part_lock:
+            try:
+                yield
+            except OSError as error:
+                raise AgentError(f"{name}: {error.strerror or error}") from error
+
     @abc.abstractmethod
     def leave_backend(self) -> None:
         """Stop running code when the last request is answered; if none runs that is fine."""
@@ -151,6 +165,11 @@ class WebAgent(CodeAgent, abc.ABC):
 
     def on_boot(self) -> None:
         """Have everything run that this node was told to."""
+        for version in self.list_code():
+            try:
+                self._prepare(version)  # its arrival may have been cut off
+            except (ConPaaSError, OSError) as error:
+                self.log.error("code version %s is not ready: %s", version, error)
         for name, told in self._parts().items():
             try:
                 self.resume_part(name, told)
@@ -172,9 +191,12 @@ class WebAgent(CodeAgent, abc.ABC):
     ) -> bool:
         """Unpack a version beside the others, and return whether it is new here."""
         new = super().update_code(version, archive, unpacked_limit, members_limit, strip)
-        # Each time: the last attempt may have been cut off here.
-        self._own(self.code_path(version))
-        self._kept.link(self.code_path(version), self._kept_directories())
+        try:
+            self._prepare(version)
+        except InvalidError:
+            # One that cannot be used must not be taken for one that is ready.
+            self.keep_code([name for name in self.list_code() if name != version])
+            raise
         return new
 
     @expose()
@@ -297,6 +319,11 @@ class WebAgent(CodeAgent, abc.ABC):
 
     def _kept_directories(self) -> tuple[str, ...]:
         return tuple(self.store.get("kept", ()))
+
+    def _prepare(self, version: str) -> None:
+        """Have a version ready for use; done already, it does nothing."""
+        self._own(self.code_path(version))
+        self._kept.link(self.code_path(version), self._kept_directories())
 
     def _own(self, tree: Path) -> None:
         """Give a version's tree to the code, which may write there; its root comes last."""

@@ -72,7 +72,8 @@ class Nginx:
         self.port = port
         self._supervisor = supervisor
         self._directory = root / "etc/conpaas-web" / name
-        self._run = root / "run/conpaas-web" / name
+        # In a directory that is there when a machine begins, before its agent does.
+        self._pid = root / "run" / f"conpaas-{name}.pid"
         self.directories = Directories(
             root / "var/lib/conpaas-web" / name, root / "var/log/conpaas-web"
         )
@@ -92,7 +93,7 @@ class Nginx:
         """
         for name in ("body", "proxy", "fastcgi", "uwsgi", "scgi"):
             (self.directories.temporary / name).mkdir(parents=True, exist_ok=True)
-        for directory in (self._directory, self._run, self.directories.logs):
+        for directory in (self._directory, self._pid.parent, self.directories.logs):
             directory.mkdir(parents=True, exist_ok=True)
         text = self._text(http, drain)
         path = self._directory / "nginx.conf"
@@ -171,7 +172,7 @@ class Nginx:
             user=f"user {USER};" if os.geteuid() == 0 else "",
             workers=max(1, min(4, os.cpu_count() or 1)),
             drain=drain,
-            pid=self._run / "nginx.pid",
+            pid=self._pid,
             directory=directory,
             http=http,
         )
