@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import signal
 import socket
@@ -13,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from conpaas.errors import AgentError, InvalidError
+from conpaas.rpc import Upload
 from conpaas_php.testing import VERSION, Node, Site, ask
+from conpaas_web import access_log
 from conpaas_web.parts import WebPart
 
 FILES = {
@@ -423,6 +426,61 @@ def test_a_web_node_without_the_version_is_not_taken_for_one_without_the_file(si
     assert {full.ask("/style.css").status for _ in range(6)} == {200}
     full.agent.run_proxy(site.proxy_part([lacking], [full]))
     assert full.ask("/style.css").status == 503
+
+
+def test_code_that_changes_itself_is_run_as_it_is_now(site: Site) -> None:
+    change = "<?php file_put_contents(__DIR__ . '/conf.php', '<?php return ' . $_GET['n'] . ';');"
+    node = site.whole({"change.php": change, "read.php": "<?php echo include 'conf.php';"})
+    for number in ("1", "2", "3"):
+        node.ask(f"/change.php?n={number}")
+        assert node.ask("/read.php").text == number
+
+
+def test_what_is_kept_is_the_same_in_all_versions_and_on_the_web(site: Site) -> None:
+    code = {
+        "write.php": "<?php mkdir(__DIR__ . '/data/sub'); echo file_put_contents(__DIR__ ."
+        " '/data/sub/page.txt', $_GET['text']);",
+        "read.php": "<?php echo file_get_contents(__DIR__ . '/data/sub/page.txt');",
+        "data/first.txt": "first",
+    }
+    node = site.whole(code)
+    assert node.agent.keep_directories(("data",), VERSION)
+    assert not node.agent.keep_directories(("data",), VERSION)
+    assert node.ask("/write.php?text=hello").text == "5"
+    node.upload(code | {"data/first.txt": "second"}, "code-b")
+    node.agent.run_proxy(site.proxy_part([node], [node], version="code-b"))
+    assert node.ask("/read.php").text == "hello"
+    assert node.ask("/data/sub/page.txt").text == "hello"
+    assert node.ask("/data/first.txt").text == "first"
+    other = site.node()
+    other.upload(code)
+    other.agent.keep_directories(("data",))
+    packed = b"".join(node.agent.pack_kept().pieces)
+    other.agent.unpack_kept(Upload(io.BytesIO(packed)), replace=True)
+    kept = other.root / "srv/code" / VERSION / "data/sub/page.txt"
+    assert kept.read_text() == "hello"
+    assert kept.stat().st_uid == node.agent.code_path(VERSION).stat().st_uid
+    assert node.agent.keep_directories(())
+    assert node.ask("/read.php").text == "hello"
+
+
+def test_large_logs_are_begun_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = site.whole(FILES)
+    for name in ("access.log", "web-access.log", "php-errors.log"):
+        node.ask("/error.php")
+        node.ask("/style.css")
+        eventually(lambda name=name: node.agent.get_log(name))
+    eventually(lambda: (_figure(node, "conpaas_http_requests_total", code="2xx") or 0) >= 3)
+    monkeypatch.setattr(access_log, "ROTATE_AT", 10)
+    node.start().rotate_logs()
+    assert node.agent.get_log("php-errors.log") == ""
+    node.ask("/error.php")
+    node.ask("/style.css")
+    for name in ("access.log", "web-access.log", "php-errors.log"):
+        eventually(lambda name=name: node.agent.get_log(name))
+    eventually(lambda: (_figure(node, "conpaas_http_requests_total", code="2xx") or 0) >= 4)
+    logs = [path.name for path in (node.root / "var/log").rglob("*.1")]
+    assert sorted(logs) == ["php-errors.log.1", "proxy-access.log.1", "web-access.log.1"]
 
 
 # -- PHP ------------------------------------------------------------------------------------------

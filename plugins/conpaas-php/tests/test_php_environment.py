@@ -42,7 +42,7 @@ def seen(node: Node) -> dict[str, str]:
     return {name: base64.b64decode(value).decode() for name, value in found.items()}
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @example(list(ODD))
 @given(BATCHES)
 def test_values_arrive_as_they_are(site: Site, whole: Node, values: list[str]) -> None:
@@ -75,7 +75,7 @@ def test_secrets_are_for_root_only(site: Site, whole: Node) -> None:
     assert secret.encode() not in command.stdout
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @example(list(ODD))
 @given(BATCHES)
 def test_quoting_is_what_the_parser_of_php_takes(values: list[str]) -> None:

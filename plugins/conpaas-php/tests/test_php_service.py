@@ -117,6 +117,9 @@ def test_settings_variables_and_debug_mode_reach_the_code(php: Php) -> None:
     assert php.user.get_php_config().display_errors == "on"
     php.run(php.user.debug(mode="off"))
     assert "no_such_function" not in php.get("/broken.php").text
+    for name in ("PHP_VALUE", "PHP_ADMIN_VALUE", "PHPRC", "PHP_AUTH_USER", "FPM_ANYTHING"):
+        with pytest.raises(InvalidError, match=f"PHP itself uses the name {name}"):
+            php.user.set_env(name=name, value="x")
     with pytest.raises(InvalidError, match="lots"):
         php.user.set_php_config(memory_limit="lots")
     assert php.user.get_php_config().memory_limit == "96M"

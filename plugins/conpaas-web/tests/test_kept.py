@@ -172,6 +172,32 @@ def test_what_is_kept_goes_from_node_to_node_and_younger_files_stay(
     assert (there / "data/new").stat().st_mtime == 300
 
 
+def test_what_is_replaced_is_afterwards_as_it_is_elsewhere(place: Place, tmp_path: Path) -> None:
+    other = Place(tmp_path / "other")
+    here, there = place.version("a", data__kept="x"), other.version("a", data__deleted="x")
+    place.kept.link(here, ("data", "conf"))
+    other.kept.link(there, ("data", "conf"))
+    os.utime(here / "data/kept", (1, 1))
+    packed = b"".join(place.kept.pack(("data",)))
+    with pytest.raises(InvalidError, match="damaged"):
+        other.kept.replace(io.BytesIO(packed[:40]), ("data", "conf"))
+    assert tree(there) == {"data/deleted": "x"}
+    other.kept.replace(io.BytesIO(packed), ("data", "conf"))
+    assert tree(there) == {"data/kept": "x"}
+    assert (there / "conf").is_dir()
+    assert not list(other.root.glob(".kept-passing/*"))
+
+
+def test_a_directory_that_is_kept_but_empty_is_filled_by_the_first_version_that_has_it(
+    place: Place,
+) -> None:
+    place.kept.link(place.version("a", index="x"), ("data",))
+    second, third = place.version("b", data__x="from b"), place.version("c", data__x="from c")
+    place.kept.link(second, ("data",))
+    place.kept.link(third, ("data",))
+    assert tree(third) == {"data/x": "from b"}
+
+
 def test_nothing_kept_is_an_archive_too(place: Place) -> None:
     packed = b"".join(place.kept.pack(()))
     assert Kept(place.root / "other", None).unpack(io.BytesIO(packed), ("data",)) == 0

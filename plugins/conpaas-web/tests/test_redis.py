@@ -136,6 +136,12 @@ def test_it_does_not_run_as_root(machine: Machine) -> None:
     assert Path(f"/proc/{pid}").stat().st_uid != 0
 
 
+def test_it_listens_wherever_it_can_when_no_interface_has_its_address(machine: Machine) -> None:
+    redis = machine.redis(SessionStore("192.0.2.77", STORE.port, PASSWORD))
+    redis.start()
+    assert redis.ping()
+
+
 def test_leaving_stops_it_for_good(machine: Machine) -> None:
     machine.redis().start()
     machine.redis().leave()

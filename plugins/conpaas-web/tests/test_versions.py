@@ -252,6 +252,18 @@ def test_what_is_kept_goes_with_the_backend(theatre: Any, stage: Any) -> None:
     assert kept(theatre)["node-2"] == {"page": [2, "two"], "other": [3, "three"]}
 
 
+def test_what_was_deleted_does_not_come_back_with_the_backend(theatre: Any, stage: Any) -> None:
+    theatre.start()
+    theatre.run(theatre.user.set_web_config(kept_directories="data"))
+    theatre.agents()["node-2"].write("page", "one", 1)
+    theatre.add(backend=1)
+    theatre.agents()["node-3"].store["files"] = {"other": [2, "two"]}
+    stage.events.clear()
+    theatre.remove(backend=1)
+    assert kept(theatre)["node-2"] == {"other": [2, "two"]}
+    assert [how for _, what, how in stage.events if what == "unpack_kept"] == [True, False]
+
+
 def test_new_backends_and_web_nodes_get_what_the_first_backend_keeps(theatre: Any) -> None:
     theatre.run(theatre.user.set_web_config(kept_directories="data"))
     theatre.start(backend=1)

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -48,6 +47,7 @@ from conpaas.rpc import Progress, finish, stub
 from conpaas.state import State
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas.testing.clock import Clock
+from conpaas.testing.machines import TestMachine
 from conpaas.testing.network import Network, NetworkPeers
 from conpaas.transport import raise_for_error
 
@@ -56,26 +56,6 @@ DEPLOYMENT = "cluster"
 DIRECTOR_URL = "https://director:5555"
 PASSWORD = "correct horse"  # noqa: S105 - of the user "test", in this process only
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class TestMachine:
-    """A machine of the cluster: what it runs, and how to be rough with it."""
-
-    __test__ = False
-
-    number: int
-    role: Role
-    directory: Path
-    url: str
-    peers: NetworkPeers
-    config: str
-    mounts: DirectoryMounts
-    supervisor: ProcessSupervisor | None = None
-    manager: ApplicationManager | None = None
-    agent: AgentHost | None = None
-    watch: Watch | None = None
-    records: Records | None = None
 
 
 class Cluster:

@@ -165,6 +165,35 @@ class Kept:
             self.clean_up()
         return count
 
+    def replace(self, stream: IO[bytes], directories: Sequence[str]) -> int:
+        """Put in what :meth:`pack` returned elsewhere, and nothing that is here stays.
+
+        What was deleted there so does not come back from here.  A directory that did not come
+        stays as it is.
+
+        Args:
+            stream: The archive, read once; if it is damaged all stays as it is.
+            directories: Those that are kept here.
+
+        Returns:
+            How many files were put in.
+
+        Raises:
+            InvalidError: It is no such archive.
+        """
+        self.clean_up()
+        fresh = Kept(self._new_passing() / "kept", self._owner)
+        try:
+            count = fresh.unpack(stream, directories)
+            for directory in directories:
+                if (fresh.place / directory).is_dir():
+                    self._make_target(directory)
+                    os.rename(self.place / directory, self._new_passing())
+                    os.rename(fresh.place / directory, self.place / directory)
+        finally:
+            self.clean_up()
+        return count
+
     # -- how it is done -----------------------------------------------------------------------
 
     def _link(self, version: Path, directory: str) -> bool:

@@ -64,8 +64,13 @@ def proxy_configuration(
 
 def _servers(addresses: Sequence[str], port: int) -> str:
     # Without any, nginx would refuse the upstream; to a server that is down it sends nobody.
+    if not addresses:
+        return f"server 127.0.0.1:{port} down;"
     servers = [f"server {address}:{port} max_fails=3 fail_timeout=5s;" for address in addresses]
-    return "\n        ".join(servers or [f"server 127.0.0.1:{port} down;"])
+    # Code that crashes looks to nginx like a server that fails: when it takes all of them for
+    # dead, it goes on with the same ones, of which here none ever is.
+    servers += [f"server {address}:{port} max_fails=0 backup;" for address in addresses]
+    return "\n        ".join(servers)
 
 
 def _page(title: str, text: str) -> str:
