@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from hosting import hosting_plugins
+
 from conpaas.certificates import Identity, Role, new_key, signing_request
 from conpaas.frontend.server import make_app
 from conpaas.testing.cluster import DIRECTOR_URL, PASSWORD, Cluster
@@ -87,7 +89,7 @@ def server_of(cluster, directory, port=0):
 
 def main():
     """Serve until Ctrl-C."""
-    with Cluster() as cluster, tempfile.TemporaryDirectory() as directory:
+    with Cluster(hosting_plugins()) as cluster, tempfile.TemporaryDirectory() as directory:
         server = server_of(cluster, directory, int(sys.argv[1]) if len(sys.argv) > 1 else 8443)
         print(f"https://127.0.0.1:{server.server_port}/  test / {PASSWORD}", flush=True)
         server.serve_forever()

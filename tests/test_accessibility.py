@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 from browsing import session_of
 from chromium import chromium, visit
+from hosting import hosting_plugins
 from looking import server_of
+from playwright.sync_api import expect
 
-from conpaas.api import Users
+from conpaas.api import Jobs, Users
 from conpaas.director.models import User
+from conpaas.errors import ConPaaSError
 from conpaas.features.credits.director.tables import CreditEntry
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
@@ -29,7 +32,10 @@ PAGES = [
     "/applications/1/operations/rename", "/applications/1/operations/delete",
     "/applications/1/jobs/1", "/applications/1/services/1", "/applications/1/services/1/log",
     "/applications/1/services/1/scale?count.node=3", "/applications/1/services/2",
-    "/applications/1/services/2/operations/upload_code",
+    "/applications/1/services/2/operations/upload_code", "/applications/1/services/3",
+    "/applications/1/services/3/scale?count.backend=2",
+    "/applications/1/services/3/scale?count.backend=0",
+    "/applications/1/services/3/scale?count.proxy=0",
     "/applications/1/services/2/operations/list_codes",
     "/applications/1/services/2/operations/delete_volume?vol_name=data",
     "/applications/1/services/2/operations/create_volume", "/applications/99", "/jobs", "/jobs/1",
@@ -42,7 +48,7 @@ PAGES = [
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster with something of everything; its user is an administrator."""
-    with Cluster(credit=500) as made:
+    with Cluster(hosting_plugins(), credit=500) as made:
         User.update(admin=True).execute()
         users = made.api(Users)
         users.create(username="ann", password="a long password", fname="Ann", credit=40)
@@ -57,6 +63,7 @@ def cluster():
         made.run(generic.enable_code(code_version=version.codeVersionId))
         generic.set_script(filename=Upload(io.BytesIO(b"true\n"), "startup.sh"))
         generic.run()
+        _host(made, aid)
         for hour in range(30):
             CreditEntry.create(
                 user=1, time=time.time() - 7200 * hour, amount=-1, kind="charge", machine=900,
@@ -150,11 +157,44 @@ def test_axe_finds_nothing_on_a_form_that_was_wrong(page, axe):
     assert violations(page) == []
 
 
-def _archive():
+def test_axe_finds_nothing_on_the_page_of_a_version_that_was_refused(page, axe, cluster):
+    jobs = cluster.api(Jobs).list(application=1)
+    failed = next(job.id for job in jobs if job.state == "failed")
+    inspect(page, axe, f"/applications/1/jobs/{failed}")
+    assert page.locator(".notice.error pre").inner_text() == "<b>Parse error</b>"
+
+
+def test_what_scaling_would_do_is_said_while_the_numbers_are_changed(page, axe):
+    visit(page, "/applications/1/services/3")
+    summary = page.locator(".scale-summary[aria-live=polite]")
+    page.get_by_role("button", name="One backend node more").click()
+    page.get_by_role("button", name="One backend node more").click()
+    expect(summary).to_contain_text("2 more backend nodes: 2 credits an hour more.")
+    page.evaluate(axe)
+    assert violations(page) == []
+    for _ in range(2):
+        page.get_by_role("button", name="One backend node fewer").click()
+    expect(summary).to_be_empty()
+    page.locator("#count-backend").fill("0")
+    expect(summary).to_contain_text("Not enough 'backend' nodes will be left")
+
+
+def _host(cluster, aid):
+    """Start a PHP service with several proxies, whose newest version fails its check."""
+    php = cluster.service("php", aid)
+    cluster.run(php.start())
+    cluster.run(php.add_nodes(nodes={"backend": 1, "web": 1, "proxy": 1}))
+    cluster.run(php.debug(mode="on"))
+    broken = _archive("status", b"500\n<b>Parse error</b>")
+    version = php.upload_code(filename=Upload(broken, "shop.tar.gz"))
+    with pytest.raises(ConPaaSError):
+        cluster.run(php.enable_code(code_version=version.codeVersionId))
+
+
+def _archive(name="run.sh", text=b"sleep 300 & wait"):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as into:
-        info = tarfile.TarInfo("run.sh")
-        text = b"sleep 300 & wait"
+        info = tarfile.TarInfo(name)
         info.size = len(text)
         into.addfile(info, io.BytesIO(text))
     made.seek(0)

@@ -2,14 +2,14 @@
 
 import pytest
 from browsing import Browser, session_of
+from hosting import hosting_plugins
 from looking import frontend_of
 
-from conpaas.plugins import Plugins
 from conpaas.rpc import operations
 from conpaas.state import State
 from conpaas.testing.cluster import Cluster
 
-TYPES = sorted(Plugins.installed().services)
+TYPES = sorted(hosting_plugins().services)
 #: What each kind of field is given, where the operation does not say.
 TEXTS = {"text": "x", "long": "x", "number": "1", "decimal": "1", "secret": "x" * 8, "lines": "x"}
 
@@ -17,7 +17,7 @@ TEXTS = {"text": "x", "long": "x", "number": "1", "decimal": "1", "secret": "x" 
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster with everything that is installed."""
-    with Cluster() as made:
+    with Cluster(hosting_plugins()) as made:
         yield made
 
 

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from conpaas import hookimpl, jobs
 from conpaas.agent.base import LogFile, ServiceAgent
+from conpaas.director.models import Job as DirectorJob
 from conpaas.errors import AgentError, InvalidError, UnreachableError
 from conpaas.manager.base import ServiceManager
 from conpaas.plugins import Plugins
@@ -228,6 +229,46 @@ def dying(killer):
             done.set()
             rescuer.join()
             killer.arm(None)
+        return killer.died
+
+    return do_dying
+
+
+def _in_worker():
+    """Whether this thread runs a job of the director: a manager's jobs call it too."""
+    return threading.current_thread().name.startswith("job-") and jobs._present.get() is None
+
+
+@pytest.fixture
+def dying_worker(cluster, killer):
+    """Do something with a director whose worker dies at its n-th write, and another takes over."""
+    killer.watch(cluster.database, "execute_sql", _in_worker)
+
+    def do_dying(do, number):
+        """Return whether the worker died on the way; it is idle then."""
+        done = threading.Event()
+
+        def take_over():
+            while not killer.killed.wait(0.005):
+                if done.is_set() and not killer.killed.is_set():
+                    return
+            killer.arm(None)
+            with cluster.database.connection_context():
+                cluster.director.jobs.take_up(own=True)
+
+        rescuer = threading.Thread(target=take_over)
+        rescuer.start()
+        killer.died = False
+        killer.arm(number)
+        try:
+            do()
+        finally:
+            done.set()
+            rescuer.join()
+        killer.left = None
+        cluster.wait(
+            lambda: not DirectorJob.select().where(DirectorJob.active.is_null(False)).exists()
+        )
         return killer.died
 
     return do_dying

@@ -307,13 +307,31 @@ def test_a_server_that_is_not_there_is_an_error_of_ours(start):
             "error": {
                 "code": "unreachable",
                 "message": "The server is starting or has failed; try again in a moment.",
-                "detail": None,
+                "detail": {"begun": "no"},
             }
         },
     )
     upstream = Upstream(site.socket)
     assert site.call()[0] == 200
     upstream.close()
+
+
+def test_a_server_that_died_in_the_middle_may_have_begun(start):
+    site = start(upstream=False)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(site.socket))
+        listening.listen()
+
+        def die():
+            connection, _ = listening.accept()
+            connection.recv(100)
+            connection.close()
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        status, answer = site.call("POST", body=b"abc")
+        dying.join()
+    assert (status, answer["error"]["detail"]) == (503, {"begun": "yes"})
 
 
 def test_the_server_s_own_errors_pass_unchanged(start):

@@ -19,8 +19,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harness import BenchError, Figure, Workbench, alternate, free_port, median_of, wait_until
-from hosting import address_of, wait_for_text
 from machines import Application, Service, nutshell
+from php_services import address_of, wait_for_text
 
 from conpaas.rpc import Upload, finish
 

@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Iterator
 
 from harness import BenchError, Figure, alternate, median_of, wait_until
-from hosting import address_of, fetch, inside, put_code, wrk
 from machines import Application, init_of, nutshell
+from php_services import address_of, fetch, inside, put_code, wrk
 
 from conpaas.rpc import finish
 

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from harness import Figure, alternate, median_of, wait_until
-from hosting import WHO, address_of, fetch, put_code
 from machines import Application, BareCloud, Service, nutshell
+from php_services import WHO, address_of, fetch, put_code
 
 from conpaas.rpc import finish
 

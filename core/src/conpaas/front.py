@@ -166,7 +166,10 @@ _ERRORS: tuple[tuple[str, int, ConPaaSError], ...] = (
     (
         "500 502 503 504",
         503,
-        UnreachableError("The server is starting or has failed; try again in a moment."),
+        UnreachableError(
+            "The server is starting or has failed; try again in a moment.",
+            detail={"begun": "$begun"},
+        ),
     ),
 )
 
@@ -219,6 +222,12 @@ http {{
     default_type application/json;
     access_log off;
     server_tokens off;
+    # Whether a server that does not answer may have begun with what it was asked: not when there
+    # was no connection to it.
+    map $upstream_connect_time $begun {{
+        ~[0-9] yes;
+        default no;
+    }}
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -171,19 +172,11 @@ class JobRunner:
         if report.state.ended and at_work:
             # Its end is still being announced: whoever hears of it may rely on it.
             return replace(report, state=JobState.RUNNING, finished=None, result=None, error=None)
-        if report.state.ended and report.state is not JobState.DONE:
-            return replace(report, arguments=self._arguments(rows[0]))
+        if report.user and report.could_be_tried_again and (target := self._find(report.target)):
+            with suppress(NotFoundError):  # an operation may not be there any more
+                declared = target.declared(report.operation)
+                return replace(report, arguments=tellable(declared, rows[0]["arguments"]))
         return report
-
-    def _arguments(self, row: Any) -> dict[str, Any]:
-        """Return what somebody asked for that has not been done."""
-        target = self._find(row["target"])
-        if target is None or not row["user"]:
-            return {}
-        try:
-            return tellable(target.declared(row["operation"]), json.loads(row["arguments"]))
-        except NotFoundError:
-            return {}  # an operation that is not there any more
 
     def latest(self, count: int = 50) -> list[JobReport]:
         """Return the latest jobs, newest first."""

@@ -72,3 +72,8 @@ class JobReport:
     error: dict[str, Any] | None = None
     steps: tuple[JobStep, ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def could_be_tried_again(self) -> bool:
+        """Whether it has ended, and what was asked for has not been done."""
+        return self.state.ended and self.state is not JobState.DONE

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -250,10 +251,10 @@ def arguments_from_json(
     }
 
 
-def tellable(operation: Operation, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call, in JSON's terms, that may be shown to who asked for it."""
+def tellable(operation: Operation, recorded: str) -> dict[str, Any]:
+    """Return the arguments of a job, recorded as JSON, that may be shown to who asked for it."""
     secret = {p.name for p in operation.parameters if p.hint.option.secret}
-    return {name: value for name, value in arguments.items() if name not in secret}
+    return {name: value for name, value in json.loads(recorded).items() if name not in secret}
 
 
 class JobStarted(Exception):  # noqa: N818 - an answer, not an error

@@ -16,7 +16,6 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LOADER = "it would change which programs and libraries run"
 _USER = "the machine sets it, for the user as whom programs run"
 _CGI = "a web server sets it for each request, from what the visitor sends"
-_PHP = "it would change how PHP itself runs: use the settings of the service"
 _SHELL = "it would change how shells read their scripts"
 #: Why names are refused that are these.
 _NAMES = {
@@ -24,18 +23,15 @@ _NAMES = {
     **dict.fromkeys(("NODE_OPTIONS", "GCONV_PATH", "GLIBC_TUNABLES"), _LOADER),
     **dict.fromkeys(("HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD"), _USER),
     **dict.fromkeys(("IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "CDPATH"), _SHELL),
-    **dict.fromkeys(("PHPRC", "PHP_INI_SCAN_DIR", "PHP_VALUE", "PHP_ADMIN_VALUE"), _PHP),
     **dict.fromkeys(("AUTH_TYPE", "CONTENT_LENGTH", "CONTENT_TYPE", "DOCUMENT_ROOT"), _CGI),
     **dict.fromkeys(("DOCUMENT_URI", "GATEWAY_INTERFACE", "HTTPS", "PATH_INFO"), _CGI),
-    **dict.fromkeys(("PATH_TRANSLATED", "PHP_SELF", "QUERY_STRING"), _CGI),
-    **dict.fromkeys(("PHP_AUTH_USER", "PHP_AUTH_PW", "PHP_AUTH_DIGEST"), _CGI),
+    **dict.fromkeys(("PATH_TRANSLATED", "QUERY_STRING"), _CGI),
 }  # fmt: skip
 #: Why names are refused that begin so.
 _BEGINNINGS = {
     "LD_": _LOADER,
     "MALLOC_": _LOADER,
     "BASH_FUNC_": _SHELL,
-    "FPM_": _PHP,
     "FCGI_": _CGI,
     "HTTP_": _CGI,
     "ORIG_": _CGI,

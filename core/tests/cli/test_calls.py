@@ -219,7 +219,7 @@ def test_a_defect_of_ours_is_told_in_a_line(cps, configured, director, capsys):
     director.answers["/x"] = "no report"
     assert cps("cps-application", "start", "1") == 1
     err = capsys.readouterr().err
-    assert err.startswith("ERROR: this is a defect: TypeError")
+    assert err.startswith("ERROR: this is a defect: AttributeError")
     assert err.count("\n") == 1
 
 
@@ -235,3 +235,44 @@ def test_what_the_director_has_to_tell_is_a_warning_beside_the_answer(
     told = capsys.readouterr()
     assert told.out == "Application 'x' created with id 1.\n"
     assert told.err == "WARNING: You have 3 credits left: grüße.\nWARNING: Two\\x1b[2J\n"
+
+
+def starting(director, path, begun, times):
+    """Have the front of a director that is starting answer some times."""
+    error = {"code": "unreachable", "message": "starting", "detail": {"begun": begun}}
+    left = [begun] * times
+
+    def answer(request):
+        return (503, {"error": error}) if left and left.pop() else (200, {"result": []})
+
+    director.answers[path] = answer
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "waits"),
+    [
+        (("eat", "1", "1", "pie"), "no", True),
+        (("eat", "1", "1", "pie"), "yes", False),
+        (("list_cakes", "1", "1"), "yes", True),
+        (("list_cakes", "1", "1"), "no", True),
+    ],
+)
+def test_a_director_that_is_starting_is_waited_for_where_nothing_can_happen_twice(
+    cps, configured, director, capsys, monkeypatch, words, begun, waits
+):
+    monkeypatch.setattr("conpaas.cli.call.PAUSE", 0.01)
+    starting(director, f"/applications/1/services/1/{words[0]}", begun, 2)
+    assert cps("cps-bakery", *words) == (0 if waits else 1)
+    assert len(director.requests) == (3 if waits else 1)
+    assert capsys.readouterr().err.count("waiting for it") == waits
+
+
+def test_a_director_that_does_not_come_back_is_waited_for_in_vain(
+    cps, configured, director, capsys, monkeypatch
+):
+    monkeypatch.setattr("conpaas.cli.call.PAUSE", 0.01)
+    monkeypatch.setattr("conpaas.cli.call.PATIENCE", 0.1)
+    starting(director, "/applications/1/services/1/eat", "no", 10_000)
+    assert cps("cps-bakery", "eat", "1", "1", "pie") == 1
+    assert "ERROR: starting" in capsys.readouterr().err
+    assert len(director.requests) > 1

@@ -1,51 +1,12 @@
 """A director's worker may die at any write: another takes its jobs up, and all ends well."""
 
 import itertools
-import threading
 
 import pytest
 
-from conpaas import jobs
 from conpaas.api import Services
 from conpaas.director.models import Application, Certificate, Job, Machine
 from conpaas.errors import CloudError, ConPaaSError
-
-
-def in_worker():
-    """Whether this thread runs a job of the director: a manager's jobs call it too."""
-    return threading.current_thread().name.startswith("job-") and jobs._present.get() is None
-
-
-@pytest.fixture
-def dying(cluster, killer):
-    """Do something with a director whose worker dies at its n-th write, and another takes over."""
-    killer.watch(cluster.database, "execute_sql", in_worker)
-
-    def do_dying(do, number):
-        """Return whether the worker died on the way."""
-        done = threading.Event()
-
-        def take_over():
-            while not killer.killed.wait(0.005):
-                if done.is_set() and not killer.killed.is_set():
-                    return
-            killer.arm(None)
-            with cluster.database.connection_context():
-                cluster.director.jobs.take_up(own=True)
-
-        rescuer = threading.Thread(target=take_over)
-        rescuer.start()
-        killer.died = False
-        killer.arm(number)
-        try:
-            do()
-        finally:
-            done.set()
-            rescuer.join()
-        killer.left = None
-        return killer.died
-
-    return do_dying
 
 
 def idle(cluster):
@@ -53,15 +14,15 @@ def idle(cluster):
 
 
 def test_starting_and_stopping_an_application_survive_a_kill_at_every_write(
-    cluster, applications, books, dying
+    cluster, applications, books, dying_worker
 ):
     aid = cluster.application(start=False)
     most = 0
     for number in itertools.count():
-        started = dying(lambda: cluster.run(applications.start(application=aid)), number)
+        started = dying_worker(lambda: cluster.run(applications.start(application=aid)), number)
         assert books.right and len(books.rows()) == 1, f"killed at write {number} of start"
         assert applications.get_info(application=aid).status == "RUNNING"
-        stopped = dying(lambda: cluster.run(applications.stop(application=aid)), number)
+        stopped = dying_worker(lambda: cluster.run(applications.stop(application=aid)), number)
         assert books.right and books.rows() == [], f"killed at write {number} of stop"
         assert applications.get_info(application=aid).status == "STOPPED"
         most = max(most, number)
@@ -73,12 +34,14 @@ def test_starting_and_stopping_an_application_survive_a_kill_at_every_write(
 
 
 def test_deleting_an_application_survives_a_kill_at_every_write(
-    cluster, applications, books, dying
+    cluster, applications, books, dying_worker
 ):
     for number in itertools.count():
         aid = cluster.application(f"app {number}")
         cluster.service("simple", aid)
-        died = dying(lambda aid=aid: cluster.run(applications.delete(application=aid)), number)
+        died = dying_worker(
+            lambda aid=aid: cluster.run(applications.delete(application=aid)), number
+        )
         assert Application.get_or_none(Application.id == aid) is None, number
         assert cluster.provider.machines == {}
         assert not cluster.director.files(aid)._directory.exists()
@@ -87,29 +50,29 @@ def test_deleting_an_application_survives_a_kill_at_every_write(
     assert number > 3
 
 
-def test_creating_machines_survives_a_kill_at_every_write(cluster, books, dying):
+def test_creating_machines_survives_a_kill_at_every_write(cluster, books, dying_worker):
     aid = cluster.application()
     service = cluster.service("simple", aid)
     cluster.run(service.start())
     for number in itertools.count():
-        died = dying(lambda: cluster.run(service.add_nodes(nodes={"count": 2})), number)
+        died = dying_worker(lambda: cluster.run(service.add_nodes(nodes={"count": 2})), number)
         assert books.right and len(books.rows()) == 4, f"killed at write {number}"
         assert [node.state for node in service.list_nodes()] == ["ready"] * 3
-        died |= dying(lambda: cluster.run(service.remove_nodes(nodes={"count": 2})), number)
+        died |= dying_worker(lambda: cluster.run(service.remove_nodes(nodes={"count": 2})), number)
         assert books.right and len(books.rows()) == 2, f"killed at write {number} of the removal"
         if not died:
             break
     assert number > 8
 
 
-def test_removing_a_service_survives_a_kill_at_every_write(cluster, books, dying):
+def test_removing_a_service_survives_a_kill_at_every_write(cluster, books, dying_worker):
     services = cluster.api(Services)
     aid = cluster.application()
     for number in itertools.count():
         stub = cluster.service("simple", aid)
         (there,) = services.list()
         cluster.run(cluster.service_stub("simple", aid, there.sid).start())
-        died = dying(
+        died = dying_worker(
             lambda sid=there.sid: cluster.run(services.remove(application=aid, service=sid)),
             number,
         )

@@ -1,5 +1,6 @@
 """A lost node whose role keeps its address is replaced by one at the same address."""
 
+import itertools
 import sqlite3
 
 import pytest
@@ -13,7 +14,6 @@ from conpaas.manager.nodes import NodeState
 from conpaas.plugins import Plugins
 from conpaas.service import Role, Service
 from conpaas.state import State
-from conpaas.testing.cluster import Cluster
 
 
 class DoorManager(ServiceManager[ServiceAgent]):
@@ -102,9 +102,13 @@ class Application:
 
 
 @pytest.fixture
-def app():
-    with Cluster(Plugins(door=Door())) as cluster:
-        yield Application(cluster)
+def plugins():
+    return Plugins(door=Door())
+
+
+@pytest.fixture
+def app(cluster):
+    return Application(cluster)
 
 
 def test_the_address_is_kept_when_the_machine_vanished(app):
@@ -220,6 +224,18 @@ def test_a_manager_that_dies_while_it_replaces_a_node_keeps_the_address(app, dyi
     app.idle()
     assert app.node("door").address == before.address
     app.consistent()
+
+
+def test_a_directors_worker_that_dies_meanwhile_keeps_the_address_too(app, dying_worker):
+    for number in itertools.count():
+        before = app.node("door")
+        app.vanish(before)
+        died = dying_worker(app.look, number)
+        assert app.node("door").address == before.address, f"killed at write {number}"
+        app.consistent()
+        if not died:
+            break
+    assert number > 5
 
 
 def test_credit_and_quota_are_asked_before_anything_is_given_up(app):

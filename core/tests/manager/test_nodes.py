@@ -9,6 +9,7 @@ import pytest
 from conpaas.api import Applications, Services
 from conpaas.errors import BusyError, CloudError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.manager.nodes import NodeState
+from conpaas.manager.watch import Watch
 from conpaas.rpc import Progress, Upload
 from conpaas.state import State
 from conpaas.testing.cluster import DIRECTOR_URL
@@ -48,6 +49,29 @@ def test_a_node_whose_machine_is_deleted_by_hand_is_replaced(running):
     vanish(app, app.nodes()[0])
     look(app)
     assert app.seen() == before
+
+
+def test_another_lost_node_is_replaced_at_once_and_one_that_was_just_made_after_a_pause(running):
+    app = running
+    app.run(app.service.add_nodes(nodes=ONE))
+    now = [0.0]
+    object.__setattr__(app.manager.config.watch, "retry", 60.0)
+    watch = Watch(app.manager, lambda: now[0])
+
+    def lose(node):
+        vanish(app, node)
+        watch.round()
+        app.idle()
+        return [n.id for n in app.nodes(NodeState.LOST)] == [node.id]
+
+    for node in app.nodes():
+        assert not lose(node), "both have been there for long: no pause between them"
+    newest = app.nodes()[-1]
+    assert lose(newest), "it has just been made: what lost it may lose the next one, too"
+    now[0] = 61.0
+    watch.round()
+    app.idle()
+    assert newest not in app.nodes() and len(app.nodes()) == 2
 
 
 def test_a_lost_node_whose_role_is_not_replaced_waits_to_be_repaired(running):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from conpaas import features
+from conpaas.errors import UnreachableError
 from conpaas.plugins import Plugins
 from conpaas.rpc import Upload
 from conpaas.state import State
@@ -81,6 +82,25 @@ class Theatre:
                 return False
 
         self.cluster.wait(is_idle)
+
+    def is_killed(self, change: Callable[[], None], step: int) -> bool:
+        """Make a change, kill the manager at a step of it; return whether there was one."""
+        at, died = len(self.stage.events) + step, []
+
+        def die(number: int) -> None:
+            if number == at and not died:
+                died.append(number)
+                self.cluster.restart(self.managers_machine)
+
+        self.stage.before = die
+        try:
+            change()
+        except UnreachableError:
+            assert died  # before it could answer that the job has begun
+        finally:
+            self.stage.before = lambda number: None
+        self.idle()
+        return bool(died)
 
     def roles(self) -> dict[str, str]:
         return {node.agent_id: node.role for node in self.user.list_nodes()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -251,6 +252,18 @@ def test_what_is_kept_goes_with_the_backend(theatre: Any, stage: Any) -> None:
     assert kept(theatre)["node-2"] == {"page": [2, "two"], "other": [3, "three"]}
 
 
+def test_what_was_deleted_does_not_come_back_with_the_backend(theatre: Any, stage: Any) -> None:
+    theatre.start()
+    theatre.run(theatre.user.set_web_config(kept_directories="data"))
+    theatre.agents()["node-2"].write("page", "one", 1)
+    theatre.add(backend=1)
+    theatre.agents()["node-3"].store["files"] = {"other": [2, "two"]}
+    stage.events.clear()
+    theatre.remove(backend=1)
+    assert kept(theatre)["node-2"] == {"other": [2, "two"]}
+    assert [how for _, what, how in stage.events if what == "unpack_kept"] == [True, False]
+
+
 def test_new_backends_and_web_nodes_get_what_the_first_backend_keeps(theatre: Any) -> None:
     theatre.run(theatre.user.set_web_config(kept_directories="data"))
     theatre.start(backend=1)
@@ -264,25 +277,17 @@ def test_new_backends_and_web_nodes_get_what_the_first_backend_keeps(theatre: An
     }
 
 
-def test_what_is_kept_survives_a_manager_that_is_killed_on_the_way(
-    theatre: Any, stage: Any
-) -> None:
+def test_what_is_kept_survives_a_manager_that_is_killed_on_the_way(theatre: Any) -> None:
     theatre.start()
     theatre.run(theatre.user.set_web_config(kept_directories="data"))
-    for number in range(1, 9):
+    for step in itertools.count(1):
+        was_killed = False
         for change in (lambda: theatre.add(backend=1), lambda: theatre.remove(backend=1)):
             (backend,) = [a for a in theatre.agents().values() if "backend" in a.parts]
-            backend.write(f"page-{number}", "one", 1)
-            begun, state = len(stage.events), {"died": False}
-
-            def die(event: int, begun: int = begun, state: Any = state, at: int = number) -> None:
-                if event == begun + at and not state["died"]:
-                    state["died"] = True
-                    theatre.cluster.restart(theatre.managers_machine)
-
-            stage.before = die
-            change()
-            stage.before = lambda event: None
-            theatre.idle()
+            backend.write(f"page-{step}", "one", 1)
+            was_killed |= theatre.is_killed(change, step)
             (backend,) = [a for a in theatre.agents().values() if "backend" in a.parts]
-            assert sorted(backend.kept) == sorted(f"page-{n}" for n in range(1, number + 1))
+            assert sorted(backend.kept) == sorted(f"page-{n}" for n in range(1, step + 1))
+        if not was_killed:
+            assert step > 4
+            break

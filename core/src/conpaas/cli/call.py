@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 
 CONNECT_TIMEOUT, ANSWER_TIMEOUT = 10.0, 600.0
+#: How long a director that is starting is waited for, and how often it is asked, in seconds.
+PATIENCE, PAUSE = 10.0, 0.5
 #: What the director has to tell beside an answer: sentences, a line each, percent-encoded.
 NOTICE_HEADER = "X-Conpaas-Notice"
 GATEWAY_ERRORS = (502, 503, 504)
@@ -73,14 +75,30 @@ class Director:
         # Only _connect opens it: nothing goes to somebody whose certificate was not looked at.
         self._connection.auto_open = 0
 
-    def call(self, path: str, arguments: Mapping[str, Any]) -> Answer:
+    def call(self, path: str, arguments: Mapping[str, Any], *, reads: bool = False) -> Answer:
         """Call an operation; the path is what follows ``/api/v1``.
+
+        A director that is starting is waited for, if it cannot have begun with the call or the
+        call ``reads`` only.
 
         Raises:
             Failure: What the director answered, or that it did not.
         """
-        body = json.dumps(arguments).encode()
-        return self._answer("POST", f"/api/v1{path}", body, {"Content-Type": "application/json"})
+        body, headers = json.dumps(arguments).encode(), {"Content-Type": "application/json"}
+        give_up, told = time.monotonic() + PATIENCE, False
+        while True:
+            try:
+                return self._answer("POST", f"/api/v1{path}", body, headers)
+            except Unreachable as error:
+                # Only what stands before the director says so, and knows it.
+                begun = error.detail.get("begun") if isinstance(error.detail, dict) else None
+                again = begun == "no" or (begun == "yes" and reads)
+                if not again or time.monotonic() > give_up:
+                    raise
+            if not told:
+                print("The director is starting: waiting for it …", file=sys.stderr)
+                told = True
+            time.sleep(PAUSE)
 
     def get(self, path: str) -> Answer:
         """Get what stands at a path, which a former answer gave."""

@@ -77,6 +77,7 @@ def _described(object_name: str, operation: str, where: str) -> Command:
         columns=(),
         times=(),
         is_job=False,
+        reads=False,
         done="",
         confirm="",
         follow="",

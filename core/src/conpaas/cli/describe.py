@@ -73,6 +73,7 @@ def command(
         columns=columns,
         times=times,
         is_job=operation.is_job,
+        reads=operation.reads,
         done=operation.done,
         confirm=operation.confirm,
         follow=operation.follow,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Stamp = tuple[int, int] | None
 
 #: Counts the shapes of the index that there have been.
-FORMAT = 3
+FORMAT = 4
 #: How old a file must be to be believed: a younger one may change within its time stamp, in ns.
 _SETTLED = 50_000_000
 

@@ -122,7 +122,7 @@ def _call(
         with opened(arguments.pop(upload["name"])) as (file, size, name):
             answer = director.upload(path, arguments, file, size, name)
     else:
-        answer = director.call(path, arguments)
+        answer = director.call(path, arguments, reads=command["reads"])
     _show(director, command, answer, said, switches)
 
 
@@ -185,7 +185,7 @@ def _meant_service(
         Failure: One was named, so that something else is missing; or there are none or several.
     """
     application = reference(missing.given[0])
-    services = director.call("/service/list", {"application": application}).result
+    services = director.call("/service/list", {"application": application}, reads=True).result
     named = {str(service[key]) for service in services for key in ("sid", "name")}
     if missing.given[1:2] and missing.given[1] in named:
         raise missing
@@ -210,7 +210,7 @@ def _has(director: Director, service: dict[str, Any], name: str, value: Any) -> 
     operation, column = _TELLING[name]
     try:
         rows = director.call(
-            f"/applications/{service['aid']}/services/{service['sid']}/{operation}", {}
+            f"/applications/{service['aid']}/services/{service['sid']}/{operation}", {}, reads=True
         ).result
     except Failure as failure:
         if failure.code != "not-found":

@@ -59,6 +59,7 @@ class Command(TypedDict):
     columns: tuple[str, ...]
     times: tuple[str, ...]
     is_job: bool
+    reads: bool
     done: str
     confirm: str
     follow: str

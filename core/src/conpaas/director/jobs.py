@@ -205,11 +205,10 @@ class DirectorJobs:
             raise NotFoundError(f"there is no job {number}")
         steps = tuple(JobStep(*step) for step in json.loads(job.steps))
         report = replace(_report(job), steps=steps)
-        if report.state.ended and report.state is not JobState.DONE:
-            # An operation may not be there any more.
-            with suppress(NotFoundError):
+        if report.could_be_tried_again:
+            with suppress(NotFoundError):  # an operation may not be there any more
                 declared = self._declared(job.object, job.operation)
-                return replace(report, arguments=tellable(declared, json.loads(job.arguments)))
+                return replace(report, arguments=tellable(declared, job.arguments))
         return report
 
     def latest(self, caller: Caller, count: int = 50) -> tuple[JobReport, ...]:

@@ -29,6 +29,14 @@ class _Update:
     again: float  #: when it may be tried again without news
 
 
+@dataclass(frozen=True)
+class _Replacement:
+    """The last try to replace lost nodes of a service."""
+
+    others: frozenset[str]  #: nodes that were not lost at that time
+    again: float  #: when it may be tried again while none of these is lost
+
+
 class Watch:
     """Asks every node now and then whether it is there, and services whether they are outdated.
 
@@ -43,7 +51,7 @@ class Watch:
         self._manager = manager
         self._clock = clock
         self._silent_since: dict[str, float] = {}
-        self._next_try: dict[int, float] = {}
+        self._replacements: dict[int, _Replacement] = {}
         self._updates: dict[int, _Update] = {}
         self._next_keeping = self._clock() + KEEP_EVERY
         self._stopped = threading.Event()
@@ -150,11 +158,17 @@ class Watch:
             logger.warning("the director cannot be told of our machines: %s", error)
 
     def _replace(self, host: ServiceHost) -> None:
-        now = self._clock()
-        if not host.manager.replaceable() or now < self._next_try.get(host.number, now):
+        now, lost = self._clock(), host.manager.replaceable()
+        if not lost:
             return
-        self._next_try[host.number] = now + self._manager.config.watch.retry
-        self._submit(host, "replace_lost_nodes", {})
+        last = self._replacements.get(host.number)
+        # At once when another node is lost; one that fails again and again has to wait.
+        if last and now < last.again and not any(node.id in last.others for node in lost):
+            return
+        others = {node.id for node in host.nodes.ready()}
+        if self._submit(host, "replace_lost_nodes", {}):
+            again = now + self._manager.config.watch.retry
+            self._replacements[host.number] = _Replacement(frozenset(others), again)
 
     def _submit(self, host: ServiceHost, name: str, arguments: dict[str, Any]) -> bool:
         operation = operations(type(host.manager))[name]

@@ -5,7 +5,8 @@ import pytest
 from conpaas import hookimpl, jobs
 from conpaas.agent.base import ServiceAgent
 from conpaas.api import Applications
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, InvalidError
+from conpaas.features.environment import plugin
 from conpaas.features.environment.manager import EnvironmentManager
 from conpaas.plugins import Plugins
 from conpaas.rpc import Progress, expose
@@ -41,6 +42,11 @@ class ListeningManager(EnvironmentManager[ListeningAgent]):
         yield Progress(10, "telling the nodes")
         self.ask_all(lambda agent: agent.take(values), nodes)
         self.note_environment(values)
+
+    def check_variable(self, name):
+        """Refuse one."""
+        if name == "RADIO":
+            raise InvalidError("RADIO is our own")
 
     @expose()
     def announce(self, values: dict[str, str]) -> None:
@@ -109,7 +115,7 @@ class Application:
 
 @pytest.fixture
 def plugins():
-    return Plugins(listening=Listening())
+    return Plugins(listening=Listening(), environment=plugin)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_changed_variable_that_fails_keeps_its_old_value(app):
         ("LD_PRELOAD", "x", "which programs and libraries"),
         ("HTTP_PROXY", "x", "what the visitor sends"),
         ("SCRIPT_FILENAME", "x", "what the visitor sends"),
-        ("PHP_VALUE", "x", "settings of the service"),
+        ("RADIO", "x", "is our own"),
         ("CONPAAS_X", "x", "ConPaaS's own"),
         ("ONE", "a\0b", "zero byte"),
         ("ONE", "x" * (32 * 1024 + 1), "32769 bytes"),
@@ -137,6 +137,12 @@ def test_nodes_are_told_what_is_published_while_they_run(app):
     app.cluster.look()
     app.idle()
     assert app.host.store["puts"] == 1
+
+
+def test_what_the_type_refuses_is_not_taken_from_other_services_either(app):
+    app.other.announce(values={"RADIO": "1", "HOST": "2"})
+    app.cluster.wait(lambda: (app.cluster.look(), app.told() == {"HOST": "2"})[1])
+    assert [name for name, _, _ in app.rows()] == ["HOST"]
 
 
 def everything_kept(app):

@@ -1,12 +1,10 @@
 """A manager or a director's worker may be killed at any write: no volume is lost or leaked."""
 
 import itertools
-import threading
 
 import pytest
 
 from conpaas import jobs
-from conpaas.director.models import Job
 
 
 def walk(shop, dying, *changes):
@@ -89,55 +87,24 @@ def test_mounting_survives_a_kill_of_the_agent_at_every_write(shop, dying):
             return
 
 
-def in_worker():
-    """Whether this thread runs a job of the director: a manager's jobs call it too."""
-    return threading.current_thread().name.startswith("job-") and jobs._present.get() is None
-
-
 @pytest.fixture
-def dying_worker(cluster, killer):
-    """Do something with a director whose worker dies at its n-th write; another takes over."""
-    killer.watch(cluster.database, "execute_sql", in_worker)
-
-    def do_dying(shop, do, number):
-        done = threading.Event()
-
-        def take_over():
-            while not killer.killed.wait(0.005):
-                if done.is_set() and not killer.killed.is_set():
-                    return
-            killer.arm(None)
-            with cluster.database.connection_context():
-                cluster.director.jobs.take_up(own=True)
-
-        rescuer = threading.Thread(target=take_over)
-        rescuer.start()
-        killer.died = False
-        killer.arm(number)
-        try:
-            do()
-        finally:
-            done.set()
-            rescuer.join()
-        killer.left = None
-        cluster.wait(lambda: not Job.select().where(Job.active.is_null(False)).exists())
-        return killer.died
-
-    return do_dying
+def dying_director(dying_worker):
+    """As ``dying``, but what is killed is the director's worker."""
+    return lambda shop, do, number: dying_worker(do, number)
 
 
-def test_creating_and_deleting_survive_a_kill_of_the_worker_at_every_write(shop, dying_worker):
+def test_creating_and_deleting_survive_a_kill_of_the_worker_at_every_write(shop, dying_director):
     def delete():
         shop.cluster.run(shop.user.delete_volume(vol_name="data"))
 
-    walk(shop, dying_worker, shop.create, delete)
+    walk(shop, dying_director, shop.create, delete)
 
 
-def test_stopping_and_starting_survive_a_kill_of_the_worker_at_every_write(shop, dying_worker):
+def test_stopping_and_starting_survive_a_kill_of_the_worker_at_every_write(shop, dying_director):
     shop.create()
     walk(
         shop,
-        dying_worker,
+        dying_director,
         lambda: shop.cluster.run(shop.user.stop()),
         lambda: shop.cluster.run(shop.user.start()),
     )

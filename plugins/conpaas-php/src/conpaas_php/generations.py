@@ -4,7 +4,7 @@ PHP-FPM's own reload waits for its slowest request before it takes another one. 
 belong to this process: on SIGHUP it starts a second php-fpm on them, and asks the first one to end
 when that is ready.  It knows nothing of ConPaaS and needs the standard library only.
 
-Usage: ``python -m conpaas_php.generations RUN_DIRECTORY POOL_FILE ADDRESS:PORT STATUS_SOCKET``.
+Usage: ``python -m conpaas_php.generations RUN_DIRECTORY POOL_FILE ADDRESS:PORT ...``.
 SIGHUP starts a new generation, SIGQUIT ends when the last request is answered, SIGUSR1 has the
 logs opened anew.
 """
@@ -14,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 PROGRAM = "php-fpm8.2"
@@ -28,6 +28,8 @@ STATE = "state.json"
 #: Seconds within which php-fpm must be ready.
 _START_TIMEOUT = 20.0
 _BACKLOG = 511
+#: What PHP takes only when it begins.
+_OPTIONS = ("-d", "opcache.enable=1", "-d", "opcache.max_accelerated_files=20000")
 _HEARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
 #: Where programs that the code starts are found.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,28 +41,22 @@ class Generations:
     Args:
         run: A directory for the state and for configurations in use.
         pool: A file of JSON: ``digest``, ``configuration`` and ``environment``, all text.
-        address: Where requests come in.
-        status: A unix socket at which php-fpm tells about itself.
+        addresses: Where php-fpm listens, as it is configured: ``127.0.0.1:9000``.
     """
 
-    def __init__(self, run: Path, pool: Path, address: tuple[str, int], status: Path) -> None:
+    def __init__(self, run: Path, pool: Path, addresses: Sequence[str]) -> None:
         self._run = run
         self._pool = pool
         self._number = 0
         self._present: subprocess.Popen[bytes] | None = None
         self._ending: list[subprocess.Popen[bytes]] = []
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-        status.unlink(missing_ok=True)
-        teller = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        teller.bind(str(status))
-        teller.listen(16)
-        self._sockets = {f"{address[0]}:{address[1]}": listener, str(status): teller}
+        self._sockets = {address: _listener(address) for address in addresses}
 
     def begin(self) -> bool:
-        """Start a generation, and have the one before end; return whether it is ready."""
+        """Start a generation, and have the one before end; return whether it is ready.
+
+        One that does not get ready is ended, and the one before stays.
+        """
         told = json.loads(self._pool.read_text())
         self._number += 1
         configuration = self._run / f"generation-{self._number}.conf"
@@ -72,8 +68,13 @@ class Generations:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(name)
             inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
+            # It leaves our process group: when we are killed, the kernel has it end.
             process = subprocess.Popen(
-                [PROGRAM, "-F", "-y", str(configuration)],
+                [
+                    *("setpriv", "--pdeathsig", "TERM", PROGRAM),
+                    *_OPTIONS,
+                    *("-F", "-y", str(configuration)),
+                ],
                 env={
                     "PATH": _PATH,
                     "FPM_SOCKETS": ",".join(inherited),
@@ -87,6 +88,7 @@ class Generations:
         if not started:
             process.kill()
             process.wait()
+            _end_workers(process)
             self._tell(told["digest"], "php-fpm has not become ready")
             return False
         if self._present is not None:
@@ -96,10 +98,24 @@ class Generations:
         self._tell(told["digest"], "")
         return True
 
-    def look(self) -> bool:
-        """Forget those that have ended; return whether the present one runs."""
+    def look(self) -> None:
+        """Forget those that have ended."""
+        for process in self._everybody():
+            if process.poll() is not None:
+                _end_workers(process)
         self._ending = [process for process in self._ending if process.poll() is None]
-        return self._present is not None and self._present.poll() is None
+        if self._present is not None and self._present.poll() is not None:
+            self._present = None
+
+    @property
+    def is_present(self) -> bool:
+        """Whether one runs that answers."""
+        return self._present is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none runs."""
+        return not self._everybody()
 
     def reopen_logs(self) -> None:
         """Have all write to the files that have the logs' names now."""
@@ -107,14 +123,12 @@ class Generations:
             process.send_signal(signal.SIGUSR1)
 
     def end(self, how: signal.Signals) -> None:
-        """Have all end, and wait for that."""
+        """Have all end."""
         # Nobody new gets in, not even into the queue.
         for listener in self._sockets.values():
             listener.close()
         for process in self._everybody():
             process.send_signal(how)
-        for process in self._everybody():
-            process.wait()
 
     def _everybody(self) -> list[subprocess.Popen[bytes]]:
         return [*self._ending, *([self._present] if self._present else [])]
@@ -123,6 +137,25 @@ class Generations:
         new = self._run / f".{STATE}.new"
         new.write_text(json.dumps({"digest": digest, "error": error}))
         new.replace(self._run / STATE)
+
+
+def _listener(address: str) -> socket.socket:
+    """Listen at an address, perhaps after those who did so before have ended."""
+    host, _, port = address.rpartition(":")
+    deadline = time.monotonic() + _START_TIMEOUT
+    while True:
+        try:
+            return socket.create_server((host, int(port)), backlog=_BACKLOG)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def _end_workers(master: subprocess.Popen[bytes]) -> None:
+    """Kill what a php-fpm that was killed has left: its process group has its number."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(master.pid, signal.SIGKILL)
 
 
 def _is_ready(ready: socket.socket, process: subprocess.Popen[bytes]) -> bool:
@@ -139,32 +172,32 @@ def _is_ready(ready: socket.socket, process: subprocess.Popen[bytes]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Run until a signal says otherwise, or php-fpm ends by itself."""
-    run, pool, address, status = arguments
-    host, _, port = address.rpartition(":")
+    run, pool, *addresses = arguments
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing)
     for number in _HEARD:
         signal.signal(number, lambda *_: None)
-    generations = Generations(Path(run), Path(pool), (host, int(port)), Path(status))
+    generations = Generations(Path(run), Path(pool), addresses)
     if not generations.begin():
         return 1
-    with selectors.DefaultSelector() as selector:
-        selector.register(reading, selectors.EVENT_READ)
-        while True:
-            selector.select()
-            arrived = set(os.read(reading, 100))
-            for how in (signal.SIGQUIT, signal.SIGTERM):
-                if how in arrived:
-                    generations.end(how)
-                    return 0
-            if signal.SIGHUP in arrived:
-                generations.begin()
-            if signal.SIGUSR1 in arrived:
-                generations.reopen_logs()
-            if not generations.look():
-                print("php-fpm has ended by itself", file=sys.stderr)
-                return 1
+    ending = False
+    while True:
+        arrived = set(os.read(reading, 100))
+        for how in (signal.SIGQUIT, signal.SIGTERM):
+            if how in arrived:
+                ending = True
+                generations.end(how)
+        if signal.SIGHUP in arrived and not ending:
+            generations.begin()
+        if signal.SIGUSR1 in arrived:
+            generations.reopen_logs()
+        generations.look()
+        if ending and generations.is_over:
+            return 0
+        if not ending and not generations.is_present:
+            print("php-fpm has ended by itself", file=sys.stderr)
+            return 1
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from conpaas.errors import InvalidError
 from conpaas.rpc import Job, expose
 from conpaas.state import State
 from conpaas_php.agent import BackendPart, PhpAgent
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from conpaas.features.monitoring.charts import Chart
 
 _STORE = "php_settings"
+_PHP_OWN = re.compile(
+    "PHPRC|PHP_INI_SCAN_DIR|PHP_VALUE|PHP_ADMIN_VALUE|PHP_SELF|PHP_AUTH_.*|FPM_.*"
+)
 #: Seconds of a request in which it does not compute but waits, for a database for instance.
 _WAITING = 30
 
@@ -57,6 +62,12 @@ class PhpManager(WebManager[PhpAgent]):
     def language_settings(self) -> Mapping[str, str]:
         """The settings by PHP's names."""
         return self._config.to_php()
+
+    def check_variable(self, name: str) -> None:
+        """Refuse names by which PHP takes its own settings, or tells the code something else."""
+        super().check_variable(name)
+        if _PHP_OWN.fullmatch(name):
+            raise InvalidError(f"PHP itself uses the name {name}: choose another")
 
     def run_backend(self, agent: PhpAgent, task: BackendTask) -> bool:
         """Have a node run PHP."""

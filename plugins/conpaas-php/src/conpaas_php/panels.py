@@ -15,6 +15,7 @@ def panels(service: ServiceView) -> list[Panel]:
     for one in settings.fields:
         # As php.ini and its manual call them; an option cannot have a dot.
         one.label = one.name.replace("date_timezone", "date.timezone")
+        one.help = one.help.removeprefix(f"{one.label}: ")
     shown = next((one for one in settings.fields if one.name == "display_errors"), None)
     # The switch above the form sets that one.
     settings.derived = tuple(

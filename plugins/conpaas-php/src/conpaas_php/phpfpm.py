@@ -87,7 +87,6 @@ class PhpFpm:
         self._temporary = root / "var/lib/conpaas-php/tmp"
         self._logs = root / "var/log/conpaas-php"
         self._pool_file = self._configuration / "pool.json"
-        self._status_socket = self._run / "status.sock"
 
     @property
     def error_log(self) -> Path:
@@ -107,8 +106,16 @@ class PhpFpm:
     @property
     def address(self) -> str:
         """Where this machine itself reaches it."""
-        host = "127.0.0.1" if self._address == "0.0.0.0" else self._address  # noqa: S104
-        return f"{host}:{self._port}"
+        return f"{self._own_host}:{self._port}"
+
+    @property
+    def _status_address(self) -> str:
+        """Where it tells about itself, even when all workers are busy; to this machine only."""
+        return f"{self._own_host}:{self._port + 1}"
+
+    @property
+    def _own_host(self) -> str:
+        return "127.0.0.1" if self._address == "0.0.0.0" else self._address  # noqa: S104
 
     @property
     def is_defined(self) -> bool:
@@ -137,8 +144,8 @@ class PhpFpm:
             files.write(self._pool_file, content, 0o600)
         command = [
             *(sys.executable, "-P", "-m", "conpaas_php.generations"),
-            *(str(self._run), str(self._pool_file), f"{self._address}:{self._port}"),
-            str(self._status_socket),
+            *(str(self._run), str(self._pool_file)),
+            *(f"{self._address}:{self._port}", self._status_address),
         ]
         changed |= self._supervisor.define(
             NAME, command, stop_signal="QUIT", kill_after=pool.timeout + 2 * _GRACE, whole=True
@@ -177,7 +184,7 @@ class PhpFpm:
             "REQUEST_METHOD": "GET",
             "QUERY_STRING": "json",
         }
-        text = self.request(variables, str(self._status_socket), seconds=1.0).decode()
+        text = self.request(variables, self._status_address, seconds=1.0).decode()
         try:
             told = json.loads(text.partition("\r\n\r\n")[2])
             return Status(
@@ -268,12 +275,12 @@ class PhpFpm:
             "sys_temp_dir": str(self._temporary),
             "upload_tmp_dir": str(self._temporary),
             "expose_php": "0",
-            "cgi.fix_pathinfo": "0",
-            "opcache.enable": "1",
+            # With 0, PHP_SELF would lack the script.  That PHP looks for a script further up the
+            # path does no harm: security.limit_extensions takes nothing that is not called .php.
+            "cgi.fix_pathinfo": "1",
             # The code may write code, as installers and configuration pages do.
             "opcache.validate_timestamps": "1",
             "opcache.revalidate_freq": "0",
-            "opcache.max_accelerated_files": "20000",
             **pool.settings,
         }
         own = {
@@ -289,7 +296,7 @@ class PhpFpm:
             control_timeout=pool.timeout + _GRACE,
             user=f"user = {USER}\ngroup = {USER}" if os.geteuid() == 0 else "",
             listen=f"{self._address}:{self._port}",
-            status=self._status_socket,
+            status=self._status_address,
             allowed=",".join(pool.allowed),
             workers=pool.workers,
             start=2,

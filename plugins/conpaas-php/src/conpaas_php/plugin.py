@@ -33,7 +33,12 @@ def conpaas_service() -> Service:
         roles=(
             Role("backend", "Runs the PHP code", replace_lost=True),
             Role("web", "Serves the other files", replace_lost=True),
-            Role("proxy", "Takes the visitors' requests and shares them out", replace_lost=True),
+            Role(
+                "proxy",
+                "Takes the visitors' requests and shares them out",
+                replace_lost=True,
+                keep_address=True,
+            ),
         ),
         image=Image(
             packages=(

@@ -20,8 +20,8 @@ from conpaas.supervisor.process import ProcessSupervisor
 from conpaas_php.agent import BackendPart, PhpAgent
 from conpaas_web.parts import ProxyPart, SessionStore, WebPart
 
-# Each process of a parallel run has a network of its own.
-_NETWORK = 20 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+# Each process that runs tests at the same time has a network of its own.
+_NETWORK = 20 + os.getpid() % 230
 _hosts = itertools.count(1)
 VERSION = "code-a"
 
@@ -129,10 +129,14 @@ class Site:
     sessions: SessionStore
     nodes: list[Node] = field(default_factory=list)
 
-    def node(self, role: str = "backend") -> Node:
-        """Return a new machine."""
+    def node(self, role: str = "backend", shared: bool = False) -> Node:
+        """Return a new machine; all that are shared have the same code."""
         root = self.directory / f"node-{len(self.nodes)}"
         root.mkdir()
+        # Proxies name the paths that scripts have on backends: here all are on one machine.
+        (self.directory / "srv").mkdir(exist_ok=True)
+        if shared:
+            (root / "srv").symlink_to("../srv")
         node = Node(root, role)
         self.nodes.append(node)
         return node

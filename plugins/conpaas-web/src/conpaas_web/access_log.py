@@ -74,10 +74,18 @@ class AccessLog:
         path: Of the log.
         memory: Of the file that keeps what was counted.
         reopen: Tells its writer that its file has another name now.
+        rotate_at: Bytes from which on it is large; default: :data:`ROTATE_AT`.
     """
 
-    def __init__(self, path: Path, memory: Path, reopen: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        memory: Path,
+        reopen: Callable[[], None],
+        rotate_at: int | None = None,
+    ) -> None:
         self.path = path
+        self._rotate_at = rotate_at
         self._memory = memory
         self._reopen = reopen
         self._lock = threading.Lock()
@@ -113,7 +121,7 @@ class AccessLog:
         """Begin a new file if this one is large; return whether that was so."""
         with self._lock:
             self._read_on()
-            if not rotate(self.path, self._reopen):
+            if not rotate(self.path, self._reopen, self._rotate_at):
                 return False
             self._read_on()
             return True
@@ -163,7 +171,7 @@ class AccessLog:
         return (counts, place) if fits else (Counts(), None)
 
 
-def rotate(path: Path, reopen: Callable[[], None], limit: int = ROTATE_AT) -> bool:
+def rotate(path: Path, reopen: Callable[[], None], limit: int | None = None) -> bool:
     """Give a large log another name, ``<name>.1``, and have its writer begin a new one.
 
     Older ones become ``.2`` and so on; only :data:`KEPT` stay.
@@ -171,13 +179,13 @@ def rotate(path: Path, reopen: Callable[[], None], limit: int = ROTATE_AT) -> bo
     Args:
         path: Of the log; none is fine.
         reopen: Tells the writer.
-        limit: Bytes from which on it is large.
+        limit: Bytes from which on it is large; default: :data:`ROTATE_AT`.
 
     Returns:
         Whether it was large.
     """
     try:
-        if path.stat().st_size < limit:
+        if path.stat().st_size < (ROTATE_AT if limit is None else limit):
             return False
     except FileNotFoundError:
         return False

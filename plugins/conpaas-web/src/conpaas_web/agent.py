@@ -238,11 +238,16 @@ class WebAgent(CodeAgent, abc.ABC):
         )
 
     @expose()
-    def unpack_kept(self, archive: Annotated[Upload, "From another node"]) -> None:
+    def unpack_kept(
+        self,
+        archive: Annotated[Upload, "From another node"],
+        replace: Annotated[bool, "Nothing that is kept here stays"] = False,
+    ) -> None:
         """Put in what another node kept; of the same file the younger one stays."""
+        put = self._kept.replace if replace else self._kept.unpack
         with self._code_lock:
             try:
-                count = self._kept.unpack(archive.stream, self._kept_directories())
+                count = put(archive.stream, self._kept_directories())
             except OSError as error:
                 raise AgentError(
                     f"what is kept cannot be written: {error.strerror or error}"

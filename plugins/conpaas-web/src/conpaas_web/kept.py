@@ -61,7 +61,7 @@ class Kept:
         self._passing = place.with_name(f".{place.name}-passing")
 
     def link(self, version: Path, directories: Sequence[str]) -> bool:
-        """Have a version share the directories; the first version fills what is not there yet.
+        """Have a version share the directories; the first version that has one fills it.
 
         Args:
             version: Where it is.
@@ -165,6 +165,35 @@ class Kept:
             self.clean_up()
         return count
 
+    def replace(self, stream: IO[bytes], directories: Sequence[str]) -> int:
+        """Put in what :meth:`pack` returned elsewhere, and nothing that is here stays.
+
+        What was deleted there so does not come back from here.  A directory that did not come
+        stays as it is.
+
+        Args:
+            stream: The archive, read once; if it is damaged all stays as it is.
+            directories: Those that are kept here.
+
+        Returns:
+            How many files were put in.
+
+        Raises:
+            InvalidError: It is no such archive.
+        """
+        self.clean_up()
+        fresh = Kept(self._new_passing() / "kept", self._owner)
+        try:
+            count = fresh.unpack(stream, directories)
+            for directory in directories:
+                if (fresh.place / directory).is_dir():
+                    self._make_target(directory)
+                    os.rename(self.place / directory, self._new_passing())
+                    os.rename(fresh.place / directory, self.place / directory)
+        finally:
+            self.clean_up()
+        return count
+
     # -- how it is done -----------------------------------------------------------------------
 
     def _link(self, version: Path, directory: str) -> bool:
@@ -184,7 +213,7 @@ class Kept:
                 raise InvalidError(
                     f"{directory} of {version.name} cannot be kept: it is no directory"
                 )
-            if there is not None and not target.exists():
+            if there is not None and _holds_nothing(target):
                 self._make_parents(self.place, directory)
                 os.rename(name, target, src_dir_fd=parent)
             elif there is not None:
@@ -313,6 +342,11 @@ def _parent(root: Path, path: str) -> Iterator[int | None]:
         yield at
     finally:
         os.close(at)
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a directory is not there, or was made for versions that had none."""
+    return not path.is_dir() or next(path.iterdir(), None) is None
 
 
 def _lstat(parent: int, name: str) -> os.stat_result | None:

@@ -10,13 +10,21 @@ from conpaas.rpc import Job, Progress, Upload
 from conpaas_web.agent import WebAgent
 
 
-def copy_kept(source: WebAgent, targets: Sequence[WebAgent]) -> Job[None]:
-    """Bring what a node keeps to others; of the same file the younger one stays."""
+def copy_kept(
+    source: WebAgent, targets: Sequence[WebAgent], *, replace: bool = False
+) -> Job[None]:
+    """Bring what a node keeps to others.
+
+    Args:
+        source: Who has it.
+        targets: Who gets it.
+        replace: Nothing that they keep stays; else of the same file the younger one does.
+    """
     for index, target in enumerate(targets):
         yield Progress(100 * index // len(targets), "copying the kept directories")
         packed = source.pack_kept()
         stream = cast("IO[bytes]", io.BufferedReader(_Pieces(packed.pieces), 1 << 16))
-        target.unpack_kept(archive=Upload(stream, "kept.tar.gz", packed.size))
+        target.unpack_kept(archive=Upload(stream, "kept.tar.gz", packed.size), replace=replace)
 
 
 class _Pieces(io.RawIOBase):

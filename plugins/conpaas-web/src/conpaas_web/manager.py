@@ -132,6 +132,14 @@ class WebManager(SettlingManager[A], abc.ABC):
             replace(self.goal, version=version), strict=version.id != self.active_code.id
         )
 
+    def check_enable(self, version: CodeVersion) -> None:
+        """Refuse while there is no backend to try a version on."""
+        if not self.topology.backends:
+            raise WrongStateError(
+                f"service {self.number} has lost the node that runs the code: enable "
+                f"{version.id} when another has taken its place"
+            )
+
     def codes_to_keep(self) -> list[str]:
         """Return the active version and those before it: going back is quick."""
         return [self.active_code.id, *self.codes_before[:_KEPT_BEFORE]]

@@ -11,8 +11,11 @@ import os
 import re
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from conpaas import files
 from conpaas.errors import AgentError, UnreachableError
@@ -104,12 +107,15 @@ class Nginx:
         changed |= self._supervisor.define(
             self.name, self._command(path), stop_signal="QUIT", kill_after=drain + 10, whole=True
         )
-        if not self._supervisor.is_running(self.name):
+        master = self._supervisor.pid(self.name)
+        workers: list[psutil.Process] = []
+        if master is None:
             changed = True
             self._supervisor.start(self.name)
         elif self._configuration() != _digest(text):
+            workers = _workers(master)
             self._supervisor.reload(self.name)
-        self._await(_digest(text))
+        self._await(_digest(text), workers)
         return changed
 
     def leave(self) -> None:
@@ -196,11 +202,11 @@ class Nginx:
         except UnreachableError:
             return ""
 
-    def _await(self, digest: str) -> None:
-        """Wait until a configuration is in force."""
+    def _await(self, digest: str, workers: Sequence[psutil.Process]) -> None:
+        """Wait until a configuration is in force, and workers of the one before take nothing."""
         deadline = time.monotonic() + _RELOAD_TIMEOUT
         pause = 0.005
-        while self._configuration() != digest:
+        while self._configuration() != digest or any(_accepts(worker) for worker in workers):
             if time.monotonic() > deadline:
                 raise AgentError(
                     f"{self.name} does not run with what it was told; its last words:\n"
@@ -222,6 +228,21 @@ class Nginx:
         if answer.status != 200:
             raise UnreachableError(f"{self.name} answers {answer.status} about itself")
         return text
+
+
+def _workers(master: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(master).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _accepts(worker: psutil.Process) -> bool:
+    """Whether a worker takes new connections: it shows in its title when it no longer does."""
+    try:
+        return worker.is_running() and not any("shutting" in part for part in worker.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _digest(text: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from conpaas.errors import WrongStateError
 from conpaas.frontend.forms import Form
 from conpaas.frontend.service_view import ServiceView
 from conpaas.service import Panel
-from conpaas.state import State
 
-#: States in which there are proxies, so that there is an address.
-SERVING = (State.RUNNING, State.ADAPTING, State.ERROR)
+#: Settings that are longer than so many characters are shown on several lines.
+ONE_LINE = 60
 
 
 def panels(service: ServiceView) -> list[Panel]:
@@ -26,11 +26,14 @@ def panels(service: ServiceView) -> list[Panel]:
 
 
 def _access(service: ServiceView) -> Panel:
-    serving = service.state in SERVING and service.allows("get_address") and service.nodes
+    try:
+        address = service.manager.get_address()
+    except WrongStateError:
+        address = None
     return Panel(
         title="Access",
         template="web/access.html",
-        values={"address": service.manager.get_address() if serving else None},
+        values={"address": address},
         operations=("get_address",),
         live=True,
         order=-20,
@@ -59,4 +62,15 @@ def settings_form(service: ServiceView, change: str, show: str) -> Form:
         show: The operation that tells them: a dataclass.
     """
     present = asdict(getattr(service.manager, show)())
-    return service.form(change, values=present, mark=change.replace("_", "-"), submit="Save")
+    form = service.form(change, values=present, mark=change.replace("_", "-"), submit="Save")
+    for derived in form.derived:
+        rules = [check.says for check in derived.parameter.hint.checks]
+        for one in derived.fields:
+            one.help = _told(one.help.replace("''", "empty"), rules)
+            if one.kind == "long" and len(one.value) <= ONE_LINE:
+                one.kind = "text"
+    return form
+
+
+def _told(help: str, rules: list[str]) -> str:
+    return f"{help} ({'; '.join(rules)})" if rules else help

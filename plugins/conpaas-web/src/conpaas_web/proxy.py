@@ -64,8 +64,13 @@ def proxy_configuration(
 
 def _servers(addresses: Sequence[str], port: int) -> str:
     # Without any, nginx would refuse the upstream; to a server that is down it sends nobody.
+    if not addresses:
+        return f"server 127.0.0.1:{port} down;"
     servers = [f"server {address}:{port} max_fails=3 fail_timeout=5s;" for address in addresses]
-    return "\n        ".join(servers or [f"server 127.0.0.1:{port} down;"])
+    # Code that crashes looks to nginx like a server that fails: when it takes all of them for
+    # dead, it goes on with the same ones, of which here none ever is.
+    servers += [f"server {address}:{port} max_fails=0 backup;" for address in addresses]
+    return "\n        ".join(servers)
 
 
 def _page(title: str, text: str) -> str:
@@ -142,8 +147,10 @@ _HTTP = """\
         fastcgi_buffers 16 16k;
         fastcgi_max_temp_file_size 256m;
 
+        # What a web node does not have may be a script, for which again there may be no backend.
+        recursive_error_pages on;
         error_page 413 /.conpaas-page/too-large;
-        error_page 502 503 /.conpaas-page/unavailable;
+        error_page 502 503 =503 /.conpaas-page/unavailable;
         error_page 504 /.conpaas-page/slow;
 
 {status_locations}
@@ -167,7 +174,7 @@ _HTTP = """\
             proxy_intercept_errors on;
             error_page 404 = @script;
             error_page 413 /.conpaas-page/too-large;
-            error_page 502 503 504 /.conpaas-page/unavailable;
+            error_page 502 503 504 =503 /.conpaas-page/unavailable;
         }}
         location @script {{
             # The web node has looked: here a script must run, or there is nothing at all.

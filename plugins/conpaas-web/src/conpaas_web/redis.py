@@ -5,6 +5,7 @@ Knows nothing of ConPaaS but its supervisor.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -22,6 +23,7 @@ USER = "redis"
 #: Bytes of sessions; then those that were not used for longest go.
 MEMORY = 128 << 20
 _START_TIMEOUT = 30.0
+_ANY = "0.0.0.0"  # noqa: S104  (nobody gets in without the password)
 
 
 class Redis:
@@ -103,12 +105,23 @@ class Redis:
 
     def _text(self, data: Path, users: Path) -> str:
         return _CONFIGURATION.format(
-            address=self._store.address,
+            address=self._address,
             port=self._store.port,
             data=data,
             users=users,
             memory=self._memory,
         )
+
+    @property
+    def _address(self) -> str:
+        """Where it listens: on some clouds no interface has the address that others use."""
+        try:
+            socket.create_server((self._store.address, 0)).close()
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                return _ANY
+            raise
+        return self._store.address
 
     def _await(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT
@@ -124,7 +137,8 @@ class Redis:
 
     def _say(self, *commands: str) -> str:
         """Send commands, and return the last answer's first line."""
-        with socket.create_connection((self._store.address, self._store.port), 1.0) as connection:
+        here = "127.0.0.1" if self._address == _ANY else self._address
+        with socket.create_connection((here, self._store.port), 1.0) as connection:
             answer = ""
             with connection.makefile("rb") as reading:
                 for command in commands:

@@ -183,9 +183,15 @@ class RehearsalAgent(WebAgent):
         return Download(iter([json.dumps(self.kept).encode()]), "kept.tar.gz")
 
     @expose()
-    def unpack_kept(self, archive: Annotated[Upload, "From another node"]) -> None:
+    def unpack_kept(
+        self,
+        archive: Annotated[Upload, "From another node"],
+        replace: Annotated[bool, "Nothing that is kept here stays"] = False,
+    ) -> None:
         """Keep what another one kept."""
-        self.stage.begin(self, "unpack_kept", None)
+        self.stage.begin(self, "unpack_kept", replace)
+        if replace:
+            self.store["files"] = {}
         for name, (time, content) in json.loads(archive.stream.read()).items():
             self.write(name, content, time)
 

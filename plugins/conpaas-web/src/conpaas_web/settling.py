@@ -33,7 +33,9 @@ from conpaas_web.topology import (
 from conpaas_web.web_settings import WebSettings
 
 A = TypeVar("A", bound=WebAgent)
-_PLACED, _TOLD, _UNSETTLED = "placed", "told", "unsettled"
+#: Keys of the store: who carried what, what the nodes were told, whether something is left to do,
+#: and who has got a copy of what is kept since the places changed.
+_PLACED, _TOLD, _UNSETTLED, _COPIED = "placed", "told", "unsettled", "copied"
 #: Seconds by which a proxy is more patient than the backend, so that the backend's word is heard.
 _PROXY_PATIENCE = 5
 
@@ -156,9 +158,15 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         yield from self._try(this, self._web(this), 55, 60)
         if this.goal.version.id != self.active_code.id:
             yield from scaled(self._gate(this), 60, 75)
+        passed_over = len(this.failures)
         yield from self._try(this, self._proxies(this), 75, 85)
+        if len(this.failures) > passed_over or this.deaf & {node.id for node in now.proxies}:
+            # Some proxy may still send requests to where they went before.
+            this.failures.append("not all proxies know of the others")
+            return
         yield from self._leave(this)
         self.store[_PLACED] = placed(now)
+        self.store[_COPIED] = []
         if not this.failures and not without:
             self.store[_TOLD] = self.sessions.address
             self.note_environment(dict(this.goal.environment))
@@ -209,9 +217,15 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             return
         new = [node for node in nodes if self._is_new(this, node)]
         source = self._source(this)
-        if source is not None and new:
-            yield Progress(50, f"copying what is kept from {named([source])} to {named(new)}")
-            yield from copy_kept(self.agent(source), [self.agent(node) for node in new])
+        if source is None:
+            return
+        for node in new:
+            yield Progress(50, f"copying what is kept from {named([source])} to {named([node])}")
+            # Once it has the copy, the code may write there: a second time must not undo that.
+            copied = self.store.get(_COPIED, [])
+            replace = node.id not in copied
+            yield from copy_kept(self.agent(source), [self.agent(node)], replace=replace)
+            self.store[_COPIED] = [*copied, node.id]
 
     def _backends(self, this: _Round) -> Job[None]:
         nodes = this.hearing(this.now.backends)

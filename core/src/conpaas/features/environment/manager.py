@@ -50,6 +50,9 @@ class EnvironmentManager(ServiceManager[A]):
     Must define:
         ``put_environment()``: have all nodes run the code with ``self.environment``; idempotent.
 
+    May override:
+        ``check_variable(name)``: raise when the nodes' software takes a name for something else.
+
     Given to you:
         ``self.environment`` (all variables: read it once, hand it to the nodes),
         ``self.note_environment(values)`` (all nodes have these: call it after you told them in
@@ -67,6 +70,12 @@ class EnvironmentManager(ServiceManager[A]):
     @abc.abstractmethod
     def put_environment(self) -> Job[None]:
         """Have all nodes run the code with the present :attr:`environment`."""
+
+    def check_variable(self, name: str) -> None:
+        """Raise when no variable may have this name, beside those that never may.
+
+        What another service publishes under such a name is left out.
+        """
 
     # -- given to users -----------------------------------------------------------------------
 
@@ -90,6 +99,7 @@ class EnvironmentManager(ServiceManager[A]):
         """
         if not self.place.resuming:
             variables.check_name(name)
+            self.check_variable(name)
             if value is None:
                 raise InvalidError(f"value is missing: what shall {name} be?")
             variables.check_value(name, value)
@@ -116,7 +126,7 @@ class EnvironmentManager(ServiceManager[A]):
             for name, one in self._variable_book.own.items()
         ]
         names = {row.name for row in rows}
-        published = self.place.published()
+        published = self._published_variables()
         services = self.place.service_names() if published else {}
         for number in sorted(published, reverse=True):
             told = f"service {number} ({services.get(number, 'removed')})"
@@ -131,7 +141,9 @@ class EnvironmentManager(ServiceManager[A]):
     def environment(self) -> dict[str, str]:
         """The variables that the nodes' code shall see, sorted by name."""
         own = {name: one.value for name, one in self._wanted_variables().items()}
-        return dict(sorted({**self.published(), **own}.items()))
+        published = self._published_variables()
+        others = {name: value for n in sorted(published) for name, value in published[n].items()}
+        return dict(sorted({**others, **own}.items()))
 
     def note_environment(self, values: dict[str, str]) -> None:
         """Note that all nodes have these variables."""
@@ -159,6 +171,20 @@ class EnvironmentManager(ServiceManager[A]):
         yield from scaled(self._tell_environment(), 30, 100)
 
     # -- how it is done -----------------------------------------------------------------------
+
+    def _published_variables(self) -> dict[int, dict[str, str]]:
+        """Return what the other services publish for us, by their number."""
+        return {
+            number: {name: value for name, value in values.items() if self._may_be(name)}
+            for number, values in self.place.published().items()
+        }
+
+    def _may_be(self, name: str) -> bool:
+        try:
+            self.check_variable(name)
+        except InvalidError:
+            return False
+        return True
 
     def _wanted_variables(self) -> dict[str, Variable]:
         """Return what users have set, with the change that the nodes are being told."""
