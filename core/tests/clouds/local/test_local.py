@@ -149,6 +149,14 @@ sleep 10000
     assert limits == {str(512 << 20), "100000", "4096"}
 
 
+def test_a_machine_is_shown_its_own_limits_and_cannot_change_them(cloud, inside):
+    machine = cloud.create_machine("one", SLEEP, {}, size="small")
+    found = "/run/cgroup/*/memory.limit_in_bytes /run/cgroup/*/memory.max"
+    script = f"cat {found} 2>/dev/null; for f in {found}; do echo 1 2>/dev/null > $f; done; true"
+    assert inside(machine, "sh", "-c", script).split() == [str(512 << 20)]
+    assert inside(machine, "sh", "-c", script).split() == [str(512 << 20)]
+
+
 def limit(machine, controller, old, new):
     cgroup = f"lxc.payload.{machine.id}"
     for path in (f"/sys/fs/cgroup/{controller}/{cgroup}/{old}", f"/sys/fs/cgroup/{cgroup}/{new}"):

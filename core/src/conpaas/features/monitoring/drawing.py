@@ -33,7 +33,7 @@ def draw(lines: tuple[Drawn, ...], minutes: int, at_least: float, label: str) ->
     count = len(lines[0][1])
     chart = svg.pygal().Line(
         css=[], js=[], width=WIDTH, height=HEIGHT, show_legend=False, no_prefix=True, margin=0,
-        margin_top=8, margin_bottom=22, margin_left=52, margin_right=8, show_dots=False,
+        margin_top=8, margin_bottom=2, margin_left=16, margin_right=16, show_dots=False,
         allow_interruptions=True, range=(0, highest), y_labels=svg.steps(highest),
         show_minor_x_labels=False,
         truncate_label=-1, value_formatter=short,
