@@ -8,10 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import select
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from urllib.parse import quote
 from conpaas import files
 from conpaas.errors import AgentError, UnreachableError
 from conpaas.supervisor.base import BaseSupervisor
+from conpaas_php import fastcgi
 from conpaas_php.generations import PROGRAM, STATE
 from conpaas_php.ini import quoted
 from conpaas_web.nginx import USER
@@ -218,26 +217,7 @@ class PhpFpm:
         Raises:
             UnreachableError: There is none.
         """
-        command = ["cgi-fcgi", "-bind", "-connect", address or self.address]
-        # Through a file: a pipe that is full would hold up whoever reads only its beginning.
-        with tempfile.TemporaryFile() as complaints:
-            process = subprocess.Popen(
-                command,
-                env=dict(variables),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-            )
-            try:
-                answer = _read(process, seconds, limit)
-            finally:
-                process.kill()
-                process.wait()
-            complaints.seek(0)
-            words = complaints.read(1000).decode(errors="replace").strip()
-        if not answer:
-            raise UnreachableError(words or f"there was no answer within {seconds:g} seconds")
-        return answer
+        return fastcgi.request(address or self.address, variables, seconds, limit)
 
     # -- how it is done -----------------------------------------------------------------------
 
@@ -337,23 +317,6 @@ class PhpFpm:
                 )
             time.sleep(pause)
             pause = min(pause * 1.3, 0.2)
-
-
-def _read(process: subprocess.Popen[bytes], seconds: float, limit: int) -> bytes:
-    """Return what a process prints, up to a time and a length."""
-    assert process.stdout is not None  # noqa: S101
-    deadline = time.monotonic() + seconds
-    answer = b""
-    with process.stdout as output:
-        while len(answer) < limit:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([output], [], [], left)[0]:
-                break
-            piece = os.read(output.fileno(), limit - len(answer))
-            if not piece:
-                break
-            answer += piece
-    return answer
 
 
 def _stand_in(name: str) -> str:
