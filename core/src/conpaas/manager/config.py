@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import msgspec
+
 
 @dataclass(frozen=True)
 class ManagerSection:
@@ -53,7 +55,9 @@ class WatchSection:
 class MonitoringSection:
     """How the figures of nodes are collected."""
 
-    every: Annotated[float, "Seconds between two times that a manager asks its nodes"] = 5.0
+    every: Annotated[
+        float, "Seconds between two times that a manager asks its nodes", msgspec.Meta(ge=1, le=60)
+    ] = 5.0
 
 
 @dataclass(frozen=True)

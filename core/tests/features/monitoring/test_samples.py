@@ -6,7 +6,10 @@ from array import array
 
 import pytest
 
+from conpaas import config
+from conpaas.errors import InvalidError
 from conpaas.features.monitoring.samples import COARSE, FINE, KEPT, Sample, Samples
+from conpaas.manager.config import MonitoringSection
 
 LOAD = (("load", ()),)
 
@@ -112,3 +115,9 @@ def test_a_full_disk_costs_only_the_file(path):
     samples._records.execute("PRAGMA max_page_count = 100000")
     add(samples, 110.0, layout=big)
     assert [time for time, _ in told(Samples(path))] == [100.0, 110.0]
+
+
+@pytest.mark.parametrize("every", [0, -5, 0.001, 3600])
+def test_how_often_nodes_are_asked_is_bounded(every):
+    with pytest.raises(InvalidError, match="every"):
+        config.section(MonitoringSection, {"every": every}, "director.toml")
