@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from conpaas_php.testing import FILES, Node, Site, raw
@@ -89,3 +91,17 @@ def test_an_uploaded_picture_is_never_run(site: Site) -> None:
 def test_a_very_long_address_is_refused_and_does_no_harm(whole: Node) -> None:
     assert b" 414 " in raw(whole.address, f"GET /{'x' * 70_000} HTTP/1.1")[:20]
     assert whole.ask("/hello.php").text == "hello"
+
+
+def test_nothing_answers_in_a_private_directory(site: Site) -> None:
+    files = {"index.php": "front", "data/page.txt": "SECRET", "data/x.php": "<?php echo 'ran';"}
+    node = site.whole(files | {"data-sheet.txt": "public", "sub/data/page.txt": "public"})
+    part = site.proxy_part([node], [node])
+    node.agent.run_proxy(replace(part, private=("data", "some.thing/in-side")))
+    for path in ("/data", "/data/", "/data/page.txt", "/data/x.php", "/data/none", "/x/../data/"):
+        answer = raw(node.address, f"GET {path} HTTP/1.0")
+        assert answer.split()[1] == b"404", path
+        assert b"SECRET" not in answer
+    assert node.ask("/data-sheet.txt").text == "public"
+    assert node.ask("/sub/data/page.txt").text == "public"
+    assert node.ask("/pretty").text == "front"

@@ -145,12 +145,15 @@ def test_settings_are_told_to_all_and_kept_while_it_is_stopped(theatre: Any) -> 
     assert theatre.state is State.INIT
     theatre.start(web=1)
     theatre.run(theatre.user.set_web_config(kept_directories="data/, conf ,data"))
+    theatre.run(theatre.user.set_web_config(private_directories="conf"))
     agents = theatre.agents()
+    assert agents["node-2"].parts["proxy"]["private"] == ["conf"]
     assert agents["node-2"].parts["proxy"]["permalinks"] is False
     assert agents["node-3"].parts["web"]["permalinks"] is False
     assert agents["node-3"].store["directories"] == ["conf", "data"]
     config = theatre.user.get_web_config()
     assert (config.permalinks, config.kept_directories) == ("off", "conf,data")
+    assert config.private_directories == "conf"
     assert (config.health_path, config.health_status) == ("/", 0)
 
 
@@ -185,6 +188,7 @@ def test_settings_that_a_node_refuses_stay_as_they_were(theatre: Any, stage: Any
         {"kept_directories": ".git"},
         {"kept_directories": "a\n"},
         {"kept_directories": "a;b"},
+        {"private_directories": "../etc"},
         {"kept_directories": "data,data/media"},
         {"kept_directories": ",".join(f"d{n}" for n in range(21))},
         {"permalinks": "maybe"},

@@ -25,6 +25,7 @@ from conpaas_web.web_settings import (
     HealthStatus,
     KeptDirectories,
     Permalinks,
+    PrivateDirectories,
     WebConfig,
     WebSettings,
 )
@@ -178,14 +179,16 @@ class WebManager(SettlingManager[A], abc.ABC):
         health_path: HealthPath = None,
         health_status: HealthStatus = None,
         kept_directories: KeptDirectories = None,
+        private_directories: PrivateDirectories = None,
     ) -> Job[WebConfig]:
         """Set how the application is served; what is not given stays as it is.
 
         Kept directories are those of the code in which the application itself writes: all
-        versions on a node share them.  With several backends each has its own.
+        versions on a node share them.  With several backends each has its own.  In private
+        directories nothing answers visitors: no file is served, no script runs.
         """
         settings = WebSettings.kept_in(self.store).changed(
-            permalinks, health_path, health_status, kept_directories
+            permalinks, health_path, health_status, kept_directories, private_directories
         )
         goal = replace(self.goal, web=settings)
         yield from self.change(goal, "changing how the application is served")

@@ -20,6 +20,7 @@ class ProxyPart:
         permalinks: What is neither a file nor code goes to the application's ``index`` script.
         body_limit: Bytes of a request's body.
         timeout: Seconds that a backend may take for one request.
+        private: Directories of the code in which nothing answers, as paths, sorted.
     """
 
     version: str
@@ -28,6 +29,7 @@ class ProxyPart:
     permalinks: bool
     body_limit: int
     timeout: int
+    private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from conpaas_web.nginx import Directories
 from conpaas_web.parts import BACKEND_PORT, WEB_PORT, ProxyPart
-from conpaas_web.routing import HIDDEN, SCRIPT
+from conpaas_web.routing import SCRIPT, hidden
 
 #: What each line of the access log begins with is read by :mod:`conpaas_web.access_log`.
 LOG_FORMAT = (
@@ -43,7 +43,7 @@ def proxy_configuration(
         read_timeout=part.timeout + 5,
         listen=listen,
         version=part.version,
-        hidden=HIDDEN,
+        hidden=hidden(part.private),
         script=SCRIPT,
         status_locations=status_locations,
         fastcgi=_FASTCGI.format(tree=code / part.version),

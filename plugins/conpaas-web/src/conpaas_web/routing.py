@@ -7,6 +7,7 @@ who ask a backend directly.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -22,6 +23,16 @@ VERSION = r"^[a-z]+-[A-Za-z0-9]+$"
 #: Runs what is neither a file nor a script, when permalinks are on; and directories.
 INDEX = "index.php"
 PAGE = "index.html"
+
+
+def hidden(private: Sequence[str]) -> str:
+    """Return the pattern of paths at which nothing answers.
+
+    Args:
+        private: Directories of the code.
+    """
+    inside = [f"^/{re.escape(directory)}(/|\\z)" for directory in private]
+    return "|".join([HIDDEN, *inside])
 
 
 # Python writes the same pattern otherwise.

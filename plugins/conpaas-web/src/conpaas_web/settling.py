@@ -291,6 +291,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             permalinks=this.goal.web.permalinks,
             body_limit=limits.body,
             timeout=limits.seconds + _PROXY_PATIENCE,
+            private=this.goal.web.private_directories,
         )
         # Those that leave still get requests: they must not send them to who leaves too.
         leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]

@@ -15,7 +15,9 @@ from conpaas.schema import Check
 Switch = Literal["on", "off"]
 _PATH = re.compile(r"/[!-~]*")
 _DIRECTORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-_MOST_KEPT = 20
+_MOST_DIRECTORIES = 20
+#: Settings that are lists of directories.
+_DIRECTORIES = ("kept_directories", "private_directories")
 
 
 def _path_complaint(path: str) -> str | None:
@@ -24,7 +26,7 @@ def _path_complaint(path: str) -> str | None:
     return f"is {path[:60]!r}: it begins with / and has no blanks (as in /health?full=1)"
 
 
-def _kept_complaint(text: str) -> str | None:
+def _directories_complaint(text: str) -> str | None:
     names = split_directories(text)
     for name in names:
         if not _DIRECTORY.fullmatch(name):
@@ -35,8 +37,8 @@ def _kept_complaint(text: str) -> str | None:
         inside = [other for other in names if name.startswith(f"{other}/")]
         if inside:
             return f"has {name!r}, which lies in {inside[0]!r}: that one is enough"
-    if len(names) > _MOST_KEPT:
-        return f"has {len(names)} directories: at most {_MOST_KEPT} are kept"
+    if len(names) > _MOST_DIRECTORIES:
+        return f"has {len(names)} directories: at most {_MOST_DIRECTORIES} are allowed"
     return None
 
 
@@ -56,7 +58,13 @@ HealthStatus = Annotated[
 KeptDirectories = Annotated[
     Annotated[str, msgspec.Meta(max_length=2000)] | None,
     "Directories of the code that all versions share, with commas between them; '' for none",
-    Check(_kept_complaint, "relative paths, none in another"),
+    Check(_directories_complaint, "relative paths, none in another"),
+]
+PrivateDirectories = Annotated[
+    Annotated[str, msgspec.Meta(max_length=2000)] | None,
+    "Directories of the code in which nothing answers visitors, with commas between them; '' for "
+    "none",
+    Check(_directories_complaint, "relative paths, none in another"),
 ]
 Permalinks = Annotated[
     Switch | None,
@@ -72,6 +80,7 @@ class WebConfig:
     health_path: str
     health_status: int
     kept_directories: str
+    private_directories: str
 
 
 @dataclass(frozen=True)
@@ -83,23 +92,26 @@ class WebSettings:
         health_path: What is requested of a new version; path and query.
         health_status: The answer's status that is expected; 0 means any below 500.
         kept_directories: Paths in the code, sorted.
+        private_directories: Likewise: only the code itself reads what is in them.
     """
 
     permalinks: bool = True
     health_path: str = "/"
     health_status: int = 0
     kept_directories: tuple[str, ...] = ()
+    private_directories: tuple[str, ...] = ()
 
     @staticmethod
     def kept_in(store: Mapping[str, Any]) -> WebSettings:
         """Return what a service's store holds."""
         found = dict(store.get("web_settings", {}))
-        kept = tuple(found.pop("kept_directories", ()))
-        return WebSettings(**found, kept_directories=kept)
+        for name in _DIRECTORIES:
+            found[name] = tuple(found.get(name, ()))
+        return WebSettings(**found)
 
     def to_store(self) -> dict[str, Any]:
         """Return it as a store can hold it."""
-        return asdict(self) | {"kept_directories": list(self.kept_directories)}
+        return asdict(self) | {name: list(getattr(self, name)) for name in _DIRECTORIES}
 
     def changed(
         self,
@@ -107,6 +119,7 @@ class WebSettings:
         health_path: str | None,
         health_status: int | None,
         kept_directories: str | None,
+        private_directories: str | None,
     ) -> WebSettings:
         """Return it with what was given, checked before, in the place of what was.
 
@@ -122,6 +135,8 @@ class WebSettings:
             changes["health_status"] = health_status
         if kept_directories is not None:
             changes["kept_directories"] = tuple(sorted(split_directories(kept_directories)))
+        if private_directories is not None:
+            changes["private_directories"] = tuple(sorted(split_directories(private_directories)))
         if not changes:
             raise InvalidError("say what to set: at least one setting")
         return replace(self, **changes)
@@ -133,6 +148,7 @@ class WebSettings:
             health_path=self.health_path,
             health_status=self.health_status,
             kept_directories=",".join(self.kept_directories),
+            private_directories=",".join(self.private_directories),
         )
 
     def expects(self, status: int) -> bool:
