@@ -6,11 +6,10 @@ import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 from conpaas.api import Change, ManagerDesk, VolumeInfo
 from conpaas.errors import ConPaaSError
-from conpaas.features.monitoring.kept import ServiceSamples
 from conpaas.machine.places import Places
 from conpaas.manager.config import LimitsSection
 from conpaas.manager.nodes import Node
@@ -18,6 +17,10 @@ from conpaas.rpc import Job
 from conpaas.service_type import ServiceType
 from conpaas.state import State
 from conpaas.supervisor.base import BaseSupervisor
+
+if TYPE_CHECKING:
+    # Clients import this file, and compute nothing.
+    from conpaas.features.monitoring.kept import ServiceSamples
 
 T = TypeVar("T")
 
