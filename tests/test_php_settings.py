@@ -132,7 +132,7 @@ def test_commands_that_make_no_sense_are_refused(site: Hosted, same: None) -> No
         ("add_nodes --backend 0", ""),
         ("add_nodes --backend lots", "lots"),
         ("add_nodes --backend 1 --cloud nowhere", "there is no cloud 'nowhere'"),
-        ("remove_nodes --backend 1", "Not enough 'backend' nodes will be left"),
+        ("remove_nodes --backend 1", "the service has 0"),
         ("remove_nodes --proxy 1", "Not enough 'proxy' nodes will be left"),
         ("debug perhaps", "perhaps"),
     ):
@@ -213,9 +213,9 @@ def test_a_version_that_never_ends_its_answer_can_be_left(site: Hosted, same: No
 
 
 def test_code_that_loops_for_ever_leaves_the_service_manageable(site: Hosted, same: None) -> None:
-    site.ok("set_php_config --max_execution_time 5")
-    with ThreadPoolExecutor(40) as pool:
-        asked = [pool.submit(site.get, "/loop.php") for _ in range(40)]
+    site.ok("set_php_config --max_execution_time 2")
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(site.get, "/loop.php") for _ in range(8)]
         time.sleep(0.5)
         assert site.text("/version.txt") == "one"
         assert len(site.nodes()) == 1
@@ -245,5 +245,5 @@ def test_code_that_fills_the_disk_leaves_the_service_manageable(site: Hosted) ->
         site.ok("set_php_config --memory_limit 64M")
         assert site.text("/ini.php?name=memory_limit") == "64M"
     finally:
-        subprocess.run([*enter, "umount /srv/code; umount /mnt/x"], check=True)
+        subprocess.run([*enter, "umount -l /srv/code; umount -l /mnt/x"], check=True)
     site.deploy(probe("one"))
