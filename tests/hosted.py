@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -81,10 +82,14 @@ class Hosted:
 
     # -- nodes ----------------------------------------------------------------------------------
 
-    @property
-    def url(self) -> str:
-        """Where the application is."""
+    def address(self) -> str:
+        """Ask where the application is."""
         return str(self.rows("get_address")["url"])
+
+    @functools.cached_property
+    def url(self) -> str:
+        """Where the application was when this was asked first: it must not change."""
+        return self.address()
 
     def nodes(self, role: str = "") -> list[dict[str, Any]]:
         """Return the nodes, or those that have a role, oldest first."""

@@ -199,7 +199,7 @@ def test_sessions_survive_adding_moving_and_removing_nodes_and_the_death_of_the_
     (only,) = site.nodes()
     site.kill(only["agent_id"])
     site.wait_for_others(only["agent_id"], ["proxy, web, backend"])
-    assert site.url == url, "the local cloud keeps addresses"
+    assert site.address() == url, "the local cloud keeps addresses"
     assert next_count() == 5
     wait_for("the code on it", lambda: site.get()[0] == 200)
     site.nutshell.no_leaks()
