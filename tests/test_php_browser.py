@@ -53,7 +53,8 @@ def test_a_php_service_is_added_by_its_tile_and_started(page: Page, seen: dict[s
     job_done(page)
     visit(page, seen["application"])
     press(page, "Add a service")
-    page.locator("main form", has_text="PHP").get_by_role("button").click()
+    page.locator("main form .tile", has=page.get_by_text("PHP", exact=True)).click()
+    press(page, "Add service")
     page.wait_for_url(re.compile(r"/services/\d+$"))
     seen["service"] = page.url
     press(page, "Start")
@@ -114,7 +115,7 @@ def test_its_settings_are_changed(page: Page, seen: dict[str, Any]) -> None:
     php = section(page, seen, "PHP")
     php.get_by_label("memory_limit").fill("lots")
     php.get_by_role("button", name="Save").click()
-    expect(page.locator("main [role=alert]").first).to_contain_text("memory_limit")
+    expect(page.locator("main [role=alert]").first).to_contain_text("lots")
     php = section(page, seen, "PHP")
     php.get_by_label("memory_limit").fill("192M")
     php.get_by_role("button", name="Save").click()
@@ -131,15 +132,13 @@ def test_its_settings_are_changed(page: Page, seen: dict[str, Any]) -> None:
 
 def test_variables_are_set_and_secrets_not_shown(page: Page, seen: dict[str, Any]) -> None:
     for name, value, secret in (("GREETING", "hello", False), ("API_KEY", "canary-7d1", True)):
-        environment = section(page, seen, "Environment")
-        summary = environment.locator("summary").first
-        if summary.count():
-            summary.click()
-        environment.get_by_label("Name").fill(name)
-        environment.get_by_label("Value").first.fill(value)
+        section(page, seen, "Environment").locator("#set-variable summary").click()
+        form = page.locator("#set-variable form")
+        form.get_by_label("Name").fill(name)
+        form.get_by_label("Value").first.fill(value)
         if secret:
-            environment.get_by_label("Secret").check()
-        environment.get_by_role("button", name=re.compile("^Set")).first.click()
+            form.get_by_label("Secret").check()
+        form.get_by_role("button").last.click()
         job_done(page)
     environment = section(page, seen, "Environment")
     expect(environment).to_contain_text("hello")
@@ -151,7 +150,7 @@ def test_it_is_scaled_by_role_and_the_wiki_goes_on(page: Page, seen: dict[str, A
     wiki = seen["wiki"]
     for backend, moved in (("1", "backend"), ("0", "backend")):
         scale = section(page, seen, "Scale")
-        scale.get_by_label("backend").first.fill(backend)
+        scale.locator("#count-backend").fill(backend)
         expect(scale.locator(".scale-summary")).to_contain_text(moved)
         scale.get_by_role("button", name="Apply").click()
         if backend == "0":  # losing nodes asks first
@@ -170,10 +169,8 @@ def test_requests_are_seen_in_the_charts(page: Page, seen: dict[str, Any]) -> No
 
 def test_a_service_that_is_stopped_has_no_address(page: Page, seen: dict[str, Any]) -> None:
     visit(page, seen["service"])
-    press(page, "Stop")
-    confirm = page.locator("main form button.danger")
-    if confirm.count():
-        confirm.first.click()
+    press(page, "Stop…")
+    page.locator("main form button.danger").click()
     job_done(page)
     access = section(page, seen, "Access")
     expect(access).to_contain_text("cannot be reached")
