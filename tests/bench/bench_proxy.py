@@ -49,7 +49,8 @@ def measure(runs: int) -> Iterator[Figure]:
         finish(service.manager.add_nodes(nodes={"backend": 1, "web": 1}))
         (backend,) = (n.ip for n in service.manager.list_nodes() if n.role == "backend")
         with _own_nginx(backend, version) as straight:
-            proxy = address_of(service)
+            # As the baseline: / would ask a web node first whether it is a file.
+            proxy = f"{address_of(service)}index.php"
             base, ours = alternate(
                 lambda: wrk(straight, _SECONDS), lambda: wrk(proxy, _SECONDS), runs=runs
             )
