@@ -32,9 +32,7 @@ http {{
     location / {{
       fastcgi_pass ADDRESS:9000;
       fastcgi_param SCRIPT_FILENAME /srv/code/VERSION/index.php;
-      fastcgi_param REQUEST_METHOD $request_method;
-      fastcgi_param QUERY_STRING $query_string;
-      fastcgi_param REMOTE_ADDR $remote_addr;
+      include /etc/nginx/fastcgi_params;
     }}
   }}
 }}
