@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from conpaas.clouds.base import CloudMachine
 PLACES = ("srv", "etc", "run", "tmp", "opt", "var/lib", "var/tmp")
 #: How many descriptors and workers more there may be by chance: fewer than cycles.
 CHANCE = 5
+_CLOSE_WAIT = "08"  #: as the kernel writes it
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,12 @@ def _descriptors(server: psutil.Process) -> int:
 
     A server closes those to nodes that have gone after five minutes.
     """
-    closed = [c for c in server.net_connections() if c.status == psutil.CONN_CLOSE_WAIT]
-    return server.num_fds() - len(closed)
+    sockets = [
+        line.split() for line in Path(f"/proc/{server.pid}/net/tcp").read_text().splitlines()
+    ]
+    closed = {f"socket:[{fields[9]}]" for fields in sockets if fields[3] == _CLOSE_WAIT}
+    there = Path(f"/proc/{server.pid}/fd").iterdir()
+    return sum(os.readlink(descriptor) not in closed for descriptor in there)
 
 
 def _processes(nutshell: Nutshell, machine: CloudMachine) -> list[psutil.Process]:

@@ -32,9 +32,7 @@ http {{
     location / {{
       fastcgi_pass ADDRESS:9000;
       fastcgi_param SCRIPT_FILENAME /srv/code/VERSION/index.php;
-      fastcgi_param REQUEST_METHOD $request_method;
-      fastcgi_param QUERY_STRING $query_string;
-      fastcgi_param REMOTE_ADDR $remote_addr;
+      include /etc/nginx/fastcgi_params;
     }}
   }}
 }}
@@ -49,7 +47,8 @@ def measure(runs: int) -> Iterator[Figure]:
         finish(service.manager.add_nodes(nodes={"backend": 1, "web": 1}))
         (backend,) = (n.ip for n in service.manager.list_nodes() if n.role == "backend")
         with _own_nginx(backend, version) as straight:
-            proxy = address_of(service)
+            # As the baseline: / would ask a web node first whether it is a file.
+            proxy = f"{address_of(service)}index.php"
             base, ours = alternate(
                 lambda: wrk(straight, _SECONDS), lambda: wrk(proxy, _SECONDS), runs=runs
             )
