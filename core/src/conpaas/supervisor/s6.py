@@ -20,6 +20,8 @@ from conpaas.supervisor.base import KILL_AFTER, BaseSupervisor
 _LOG_FILE_BYTES = 2_000_000
 _LOG_FILES = 5
 _MAX_PROGRAMS = 500
+#: Seconds for which one command's effect is waited for before it is sent again.
+_SLICE = 2.0
 #: A program's number is that of its process group: s6 begins a session for it.
 _END_OF_GROUP = 'kill -KILL "-$(cat group)" 2>/dev/null; rm -f group'
 #: s6-svc's letter for each signal.
@@ -121,11 +123,18 @@ class Supervisor(BaseSupervisor):
         if not self._is_taken_up(name):
             self.scan()
         tells_when_ready = (self.directory / name / "notification-fd").exists()
-        if self._svc(name, "-U", "-wU" if tells_when_ready else "-wu", wait):
-            return
-        # The event may have been missed: what counts is whether it runs.
-        if tells_when_ready or not self.is_running(name):
-            raise self._failed(name, f"has not started within {wait:g} s")
+        until, deadline = "-wU" if tells_when_ready else "-wu", time.monotonic() + wait
+        while True:
+            # In slices: an event that is missed, or a command, costs one of them only.
+            left = deadline - time.monotonic()
+            if self._svc(name, "-U", until, min(max(left, 0.0), _SLICE)):
+                return
+            # What counts is whether it runs.
+            if not tells_when_ready and self.is_running(name):
+                return
+            if left <= _SLICE:
+                told = _run(["s6-svstat", str(self.directory / name)]).stdout.strip()
+                raise self._failed(name, f"has not started within {wait:g} s ({told})")
 
     def stop(self, name: str, wait: float = 20.0) -> None:
         """Stop a program; see :meth:`BaseSupervisor.stop`."""
