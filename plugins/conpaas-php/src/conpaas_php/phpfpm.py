@@ -316,7 +316,7 @@ class PhpFpm:
                     f"{self._supervisor.tail(NAME, 5)}"
                 )
             time.sleep(pause)
-            pause = min(pause * 1.3, 0.2)
+            pause = min(pause * 1.3, 0.02)
 
 
 def _stand_in(name: str) -> str:

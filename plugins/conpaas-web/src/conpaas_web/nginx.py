@@ -214,7 +214,7 @@ class Nginx:
                     f"{self._supervisor.tail(self.name, 5)}"
                 )
             time.sleep(pause)
-            pause = min(pause * 1.5, 0.2)
+            pause = min(pause * 1.5, 0.02)
 
     def _get(self, path: str) -> str:
         connection = http.client.HTTPConnection(self._asked, self.port, timeout=1.0)
