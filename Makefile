@@ -19,7 +19,7 @@ nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
 
 test: $(INSTALLED)  ## Run all tests; those with machines need root
 	./packages.sh postgresql chromium $(HOSTING)
-	$(PYTHON) -m pytest -n 3 --dist loadfile $(TESTS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(INSTALLED)  ## Lint, check the format and the types
 	$(VENV)/bin/ruff check .
