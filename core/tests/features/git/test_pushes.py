@@ -151,8 +151,8 @@ def test_a_push_between_upload_and_enabling_disturbs_neither(app, clone, make_ar
     uploaded = app.first.upload_code(filename=upload)
     newer = clone.write(**{"1__page": "b"}).commit()
     app.cluster.run(app.first.start())
+    # It is under way from here on; whether anybody looks at it before it ends is chance.
     job = app.first.enable_code(code_version=uploaded.codeVersionId)
-    next(job)
     assert f"git-{newer[:7]}" in clone.push()
     app.cluster.run(job)
     assert app.cluster.state(app.aid, 1) is State.RUNNING
