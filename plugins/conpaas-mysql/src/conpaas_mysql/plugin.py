@@ -1,0 +1,45 @@
+"""The MySQL service: a Galera cluster on nodes that come and go."""
+
+from __future__ import annotations
+
+from conpaas import hookimpl
+from conpaas.service import Image, Role, Service
+from conpaas_mysql.agent import MysqlAgent
+from conpaas_mysql.manager import MysqlManager
+
+
+@hookimpl
+def conpaas_service() -> Service:
+    """Return the MySQL service type."""
+    return Service(
+        name="mysql",
+        title="MySQL",
+        summary="Runs a database cluster (MariaDB, Galera) in which every node takes writes.",
+        manager=MysqlManager,
+        agent=MysqlAgent,
+        roles=(
+            Role(
+                "mysql",
+                "Holds all data, and answers queries",
+                replace_lost=True,
+                keep_address=True,
+            ),
+            Role(
+                "glb",
+                "Takes the connections and shares them out",
+                replace_lost=True,
+                keep_address=True,
+            ),
+        ),
+        image=Image(
+            packages=(
+                "galera-4",
+                "haproxy",
+                "mariadb-backup",
+                "mariadb-client",
+                "mariadb-server",
+                "rsync",
+                "socat",
+            )
+        ),
+    )
