@@ -180,10 +180,17 @@ class Cluster:
     # -- looking inside -----------------------------------------------------------------------
 
     def manager(self, aid: int) -> ApplicationManager:
-        """Return the living manager of an application."""
-        for machine in self.machines.values():
-            if machine.manager and machine.manager.config.manager.application == aid:
-                return machine.manager
+        """Return the living manager of an application, which can be called.
+
+        Raises:
+            LookupError: There is none (yet).
+        """
+        for machine in list(self.machines.values()):
+            manager = machine.manager
+            if manager is None or not self.network.has(machine.url):
+                continue
+            if manager.config.manager.application == aid:
+                return manager
         raise LookupError(f"application {aid} has no manager")
 
     def machine(self, number: int) -> TestMachine:
