@@ -14,7 +14,7 @@ class BalancerAgent(ServiceAgent):
 
     @expose()
     def run_balancer(self, part: Annotated[BalancerPart, "What it does"]) -> bool:
-        """Balance connections, without cutting any that stays possible; return whether it is news."""
+        """Balance connections, cutting none that stays possible; return whether it is news."""
         raise NotImplementedError
 
     @expose(resumes=True)

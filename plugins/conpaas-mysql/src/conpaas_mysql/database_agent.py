@@ -38,7 +38,7 @@ class DatabaseAgent(VolumeAgent):
     def bootstrap_database(self) -> Job[None]:
         """Run the first member of a cluster on the data that is here; the others join it.
 
-        Only the manager may decide this: it knows that no other member runs, and that none has more.
+        Only the manager may decide this: it knows that no other runs, and that none has more.
         One that is primary already is left alone.
         """
         raise NotImplementedError
