@@ -17,9 +17,19 @@ USER = "mysqldb"  #: the user's account, and the system user that may use it loc
 Transfer = Literal["rsync", "mariabackup"]
 
 
+def member_name(position: int) -> str:
+    """Return the name of the database at a position."""
+    return f"mysql-{position + 1}"
+
+
+def data_volume(service: int, position: int) -> str:
+    """Return the name of the volume with the data of the database at a position."""
+    return f"mysql-{service}-{position + 1}"
+
+
 @dataclass(frozen=True)
 class Member:
-    """A database of the cluster; its name (``mysql-1``) tells the position, and outlives machines."""
+    """A database of the cluster; its name (``mysql-1``) is of its position, not its machine."""
 
     name: str
     address: str
@@ -73,15 +83,19 @@ class DatabaseStatus:
         has_data: There is a data directory that was set up, or received, as a whole.
         is_running: The server runs (it may not be ready).
         is_primary: It belongs to the primary component: it may take queries.
-        state: Galera's ``wsrep_local_state``: 1 joining, 2 donor, 3 joined, 4 synced; 0 not running.
+        state: Galera's ``wsrep_local_state``: 1 joining, 2 donor, 3 joined, 4 synced; 0: does not
+            run.
         ready: It takes queries now.
         members: Names of the members that it sees, itself included, sorted; empty when none.
         cluster: Galera's id (UUID) of the state; empty when it is not known.
-        position: The last transaction that it has (``seqno``); -1 when it is not known: ask
-            ``recover_position`` of a server that does not run.
+        position: The last transaction that it has (``seqno``) if it runs and has belonged to a
+            primary component since it was started; else -1: stop it and ask ``recover_position``.
         outdated: It runs with other settings than it was told, until it is started again.
         free: Bytes that are free on its volume.
         trouble: What is wrong, in a sentence for people; empty when nothing is.
+        used: Bytes that its data takes.
+        started: When the server that runs was started, in whole seconds since 1970; 0 when none
+            runs.  Its metrics tell the same as ``conpaas_mysql_started_seconds``.
     """
 
     has_data: bool
@@ -95,6 +109,8 @@ class DatabaseStatus:
     outdated: bool
     free: int
     trouble: str = ""
+    used: int = 0
+    started: int = 0
 
 
 @dataclass(frozen=True)
