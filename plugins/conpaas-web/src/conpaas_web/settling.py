@@ -17,12 +17,12 @@ from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.gating import refusal
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.kept_copies import copy_kept
-from conpaas_web.parts import ProxyPart, WebPart
+from conpaas_web.parts import FilesPart, ProxyPart, WebPart
 from conpaas_web.sessions import Sessions
 from conpaas_web.topology import (
     BACKEND,
-    PARTS,
     PROXY,
+    RUNNING,
     WEB,
     Topology,
     addresses,
@@ -163,7 +163,8 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         yield from self._try(this, self._sessions(), 0, 5)
         yield from self._try(this, self._code(this), 5, 30)
         yield from self._try(this, self._kept(this), 30, 40)
-        yield from self._try(this, self._backends(this), 40, 55)
+        yield from self._try(this, self._backends(this), 40, 50)
+        yield from self._try(this, self._files(this), 50, 55)
         yield from self._try(this, self._web(this), 55, 60)
         if this.goal.version.id != self.active_code.id:
             yield from scaled(self._gate(this), 60, 75)
@@ -257,9 +258,27 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             lambda agent: self.run_backend(agent, task), nodes, "told to run the code"
         )
 
+    def _files(self, this: _Round) -> Job[None]:
+        if not this.goal.web.ask_backends:
+            return
+        # The web part of the first proxy is used until proxies know of another one.
+        askers = [*this.now.web, *this.now.proxies, *self._leaving(PROXY, WEB)]
+        part = FilesPart(addresses(askers), this.goal.web.private_directories)
+        yield from self._tell(
+            lambda agent: agent.run_files(part=part),
+            this.hearing(this.now.asked),
+            "told to give web nodes the files that they lack",
+        )
+
     def _web(self, this: _Round) -> Job[None]:
         nodes = this.hearing(this.now.web)
-        part = WebPart(self._proxy_addresses(this), this.goal.web.permalinks)
+        web, asked = this.goal.web, this.now.asked if this.goal.web.ask_backends else ()
+        part = WebPart(
+            proxies=self._proxy_addresses(this),
+            permalinks=web.permalinks,
+            asked=addresses(asked),
+            kept=web.kept_directories if asked else (),
+        )
         yield from self._tell(
             lambda agent: agent.run_web(part=part), nodes, "told to serve the files"
         )
@@ -294,7 +313,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             private=this.goal.web.private_directories,
         )
         # Those that leave still get requests: they must not send them to who leaves too.
-        leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]
+        leaving = self._leaving(PROXY)
         for node, answer in self.ask_each(lambda agent: agent.run_proxy(part=part), leaving):
             if isinstance(answer, ConPaaSError):
                 self.log.warning("%s, which leaves, is not told: %s", node.id, answer)
@@ -313,7 +332,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             if isinstance(parts, ConPaaSError):
                 this.failures.append(str(parts))
                 continue
-            belongs = this.now.parts(node)
+            belongs = this.now.runs(node, this.goal.web.ask_backends)
             surplus += [(node, part) for part in parts if part not in belongs]
         this.failures += yield from scaled(self._leave_parts(surplus), 85, 95)
         yield from self._try(this, self._kept_again(this), 95, 100)
@@ -350,11 +369,11 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
     def _leave_parts(self, parts: Sequence[tuple[Node, str]]) -> Job[list[str]]:
         """Stop parts where they run; return what failed, which keeps nothing else from it."""
         failures = []
-        for index, part in enumerate(PARTS):
+        for index, part in enumerate(RUNNING):
             nodes = [node for node, its in parts if its == part]
             if not nodes:
                 continue
-            told = Progress(33 * index, f"draining {part} on {named(nodes)}")
+            told = Progress(25 * index, f"draining {part} on {named(nodes)}")
             yield told
             try:
                 for _ in self.run_all(_leaving(part), nodes):
@@ -373,8 +392,10 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     def _proxy_addresses(self, this: _Round) -> tuple[str, ...]:
         # Those that leave are served until they have: they may be in the middle of a request.
-        leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]
-        return addresses([*this.now.proxies, *leaving])
+        return addresses([*this.now.proxies, *self._leaving(PROXY)])
+
+    def _leaving(self, *roles: str) -> list[Node]:
+        return [node for node in self.place.nodes.leaving() if node.role in roles]
 
     def _source(self, this: _Round) -> Node | None:
         """Return the first of the backends that there were, if it is still there."""
