@@ -134,11 +134,11 @@ class Cluster:
         """Stop everything that runs and remove all files."""
         # The tables are bound to one database: nothing must go on in that of the next cluster.
         self._closed = True
-        Job.update(cancel=True).where(Job.active.is_null(False)).execute()
         for machine in list(self.machines.values()):
             self._stop(machine)
         self.network.leave(DIRECTOR_URL)
         self.network.drain(DIRECTOR_URL)
+        Job.update(cancel=True).where(Job.active.is_null(False)).execute()
         self._queue.join()
         self.database.close()
         self._temporary.cleanup()
