@@ -135,11 +135,40 @@ class BalancerPart:
     Args:
         servers: Databases that it sends connections to, sorted by name.
         single_writer: All connections go to the first that is healthy; the others stand by.
+        connections: At most, of all clients; who comes above that is turned away.
     """
 
     servers: tuple[Member, ...]
     single_writer: bool
     connections: int = 2000
+
+
+@dataclass(frozen=True)
+class BalancedServer:
+    """How a balancer sees a database.
+
+    Args:
+        name: Of the database.
+        address: Likewise.
+        is_up: It passes its health check, so that it gets connections.
+        is_drained: It gets no new ones, because ``drain_server`` was told so.
+        connections: It has now, through this balancer.
+    """
+
+    name: str
+    address: str
+    is_up: bool
+    is_drained: bool
+    connections: int
+
+
+@dataclass(frozen=True)
+class BalancerStatus:
+    """How a balancer is; ``connections`` are those of all its clients."""
+
+    is_running: bool
+    connections: int
+    servers: tuple[BalancedServer, ...]
 
 
 @dataclass(frozen=True)
