@@ -52,12 +52,14 @@ class FakeDatabase:
         self.name = name
         self.address = new_address()
         self.is_healthy = True
+        self.stands_still = False
         self._connections: set[socket.socket] = set()
         fake = self
 
         class Health(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(200 if fake.is_healthy else 503)
+                well = 404 if fake.stands_still else 200
+                self.send_response(well if fake.is_healthy else 503)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -383,6 +385,20 @@ def test_a_database_that_says_it_takes_no_queries_loses_its_connections_at_once(
     eventually(lambda: not node.servers()["mysql-1"].is_up)
     assert Counter(c.server for c in clients if c.is_alive()) == {"mysql-2": 2, "mysql-3": 2}
     assert {node.client().server for _ in range(6)} == {"mysql-2", "mysql-3"}
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_database_that_stands_still_for_a_copy_keeps_its_connections_and_gets_no_new_ones(
+    node: BalancerNode, databases: list[FakeDatabase], single: bool
+) -> None:
+    node.run(*databases, single=single)
+    client = next(c for c in (node.client() for _ in range(9)) if c.server == "mysql-1")
+    databases[0].stands_still = True
+    eventually(lambda: not node.servers()["mysql-1"].is_up)
+    assert "mysql-1" not in {node.client().server for _ in range(6)}
+    databases[0].stands_still = False
+    eventually(lambda: node.servers()["mysql-1"].is_up)
+    assert client.is_alive()
 
 
 def test_new_connections_pass_by_a_database_that_has_just_died(
