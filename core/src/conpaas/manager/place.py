@@ -157,6 +157,7 @@ class ManagerPlace(Protocol):
     log_path: Path
     max_nodes: int
     upload_limit: int  #: bytes
+    data_limit: int  #: bytes of a file that a job works on
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
     volume_limit: int  #: MB of a volume
