@@ -80,10 +80,8 @@ class Theatre:
     def break_machines(self, *names: str) -> None:
         """Have machines vanish from the cloud, with all that runs on them."""
         for address in [self.address(name) for name in names]:
-            provider = self.cluster.provider
-            name = next(n for n, m in provider.machines.items() if m.address == address)
-            found = provider.machines.pop(name)
-            provider.on_destroy(found)
+            machines = self.cluster.provider.machines.values()
+            self.cluster.provider.remove(next(m.id for m in machines if m.address == address))
 
     def look(self, seconds: float = 5.0) -> None:
         """Have the manager ask its nodes, and do what it does then."""
