@@ -125,6 +125,11 @@ class ServiceHost:
         """Return the changes of state, oldest first."""
         return self._book.history(self.number)
 
+    def note(self, text: str) -> None:
+        """Note in the history, and in the log, what happened to the service."""
+        self._book.note(self.number, text)
+        self.log.info("%s", text)
+
     def agent(self, node: Node) -> Any:
         """Return a stub of a node's agent."""
         return stub(self.service.agent, self._ways.agent(node))

@@ -180,10 +180,17 @@ class Cluster:
     # -- looking inside -----------------------------------------------------------------------
 
     def manager(self, aid: int) -> ApplicationManager:
-        """Return the living manager of an application."""
-        for machine in self.machines.values():
-            if machine.manager and machine.manager.config.manager.application == aid:
-                return machine.manager
+        """Return the living manager of an application, which can be called.
+
+        Raises:
+            LookupError: There is none (yet).
+        """
+        for machine in list(self.machines.values()):
+            manager = machine.manager
+            if manager is None or not self.network.has(machine.url):
+                continue
+            if manager.config.manager.application == aid:
+                return manager
         raise LookupError(f"application {aid} has no manager")
 
     def machine(self, number: int) -> TestMachine:
@@ -212,8 +219,11 @@ class Cluster:
 
     def start_director(self) -> None:
         """Start the director's process, or start it again as after a crash."""
+        tables = self.config.data / "director.db"
+        if not tables.exists():
+            tables.parent.mkdir(parents=True, exist_ok=True)
+            tables.write_bytes(_empty_tables())
         self.database = open_database("", self.config.data)
-        migrate(self.database)
         self._queue = ThreadQueue()
         cloud = MemoryCloud("memory", MemorySettings(), DEPLOYMENT, self.provider)
         self.director = Director(
@@ -380,6 +390,16 @@ class Cluster:
 
 def _identity(section: Any, role: Role) -> Identity:
     return Identity(role, section.owner, section.application, section.machine)
+
+
+@functools.cache
+def _empty_tables() -> bytes:
+    # Migrations, one after the other, are half of what a cluster costs: once for all of them too.
+    with tempfile.TemporaryDirectory(prefix="conpaas-tables-") as directory:
+        database = open_database("", Path(directory))
+        migrate(database)
+        database.close()
+        return (Path(directory) / "director.db").read_bytes()
 
 
 @functools.cache

@@ -33,6 +33,10 @@ class Network:
         """Have an application answer at a URL, as the bearer of an identity."""
         self._servers[url] = _Server(identity, app)
 
+    def has(self, url: str) -> bool:
+        """Whether somebody has joined at a URL, and has not left."""
+        return url in self._servers
+
     def leave(self, url: str) -> None:
         """Have nobody answer at a URL."""
         self._servers.pop(url, None)

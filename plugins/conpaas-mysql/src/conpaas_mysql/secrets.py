@@ -1,4 +1,4 @@
-"""What the members of one cluster know and nobody else: passwords, and certificates of their own."""
+"""What the members of one cluster know and nobody else: passwords, and their certificates."""
 
 from __future__ import annotations
 
