@@ -158,6 +158,25 @@ class CloudConformance:
             cloud.destroy_volume(volume.id)
         assert [v.machine for v in cloud.list_volumes()] == [one.id]
 
+    def test_a_volume_grows_where_the_cloud_can_attached_or_not(self, cloud: Cloud) -> None:
+        machine = cloud.create_machine("one", "#!/bin/sh\nexec sleep 10000\n", {})
+        volume = cloud.create_volume("data", 16, {"service": "3"})
+        if not cloud.grows_volumes:
+            with pytest.raises(CloudError, match="cannot make volumes larger"):
+                cloud.grow_volume(volume.id, volume.size + 1)
+            assert cloud.list_volumes() == [volume]
+            return
+        grown = cloud.grow_volume(volume.id, volume.size + 16)
+        assert grown.size >= volume.size + 16
+        assert cloud.list_volumes() == [grown]
+        path = cloud.attach_volume(volume.id, machine.id)
+        again = cloud.grow_volume(volume.id, grown.size + 16)
+        assert again.size >= grown.size + 16
+        assert (again.machine, again.device) == (machine.id, path)
+        assert (again.name, again.tags) == (volume.name, volume.tags)
+        assert cloud.grow_volume(volume.id, 1) == again
+        assert cloud.list_volumes() == [again]
+
     def test_a_destroyed_volume_is_gone_and_may_be_destroyed_again(self, cloud: Cloud) -> None:
         volume = cloud.create_volume("data", 16, {})
         cloud.destroy_volume(volume.id)

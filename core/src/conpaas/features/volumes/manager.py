@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from conpaas.api import VolumeInfo
-from conpaas.errors import WrongStateError
+from conpaas.errors import InvalidError, WrongStateError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.features.volumes.names import VolumeName
 from conpaas.features.volumes.nodes import ATTACHED, NodeVolumes
@@ -64,7 +64,7 @@ class VolumeManager(ServiceManager[A], abc.ABC):
 
     Given to users:
         ``create_volume``, ``list_volumes``, ``attach_volume``, ``detach_volume``,
-        ``delete_volume``.
+        ``grow_volume``, ``delete_volume``.
 
     May override:
         ``check_volumes(nodes)``: raise when volumes of these nodes must not be changed now.
@@ -157,6 +157,24 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         self.place.volumes.orphan([volume])
         yield from scaled(self.volumes.detach(volume), 0, 100)
         return self._row(self.volumes.find(vol_name))
+
+    @expose(
+        states=_SETTLED,
+        meanwhile=State.ADAPTING,
+        resumes=True,
+        done="Volume '{vol_name}' has {vol_size} MB.",
+    )
+    def grow_volume(self, vol_name: VolumeName, vol_size: VolumeSize) -> Job[VolumeRow]:
+        """Make a volume larger, with what is on it; its node goes on using it meanwhile."""
+        volume = self.volumes.find(vol_name)
+        if not self.place.resuming:
+            self.volumes.require_size(vol_size)
+            if vol_size < volume.size:
+                raise InvalidError(
+                    f"vol_size: the volume {vol_name} has {volume.size} MB, and none gets smaller"
+                )
+        yield Progress(0, f"growing the volume {vol_name}")
+        return self._row((yield from scaled(self.volumes.grow(volume, vol_size), 0, 100)))
 
     @expose(
         states=_SETTLED,
