@@ -98,7 +98,7 @@ class Cloud(abc.ABC):
     #: Whether ``create_machine`` gives the address that it is asked for, when that is free.
     keeps_addresses: ClassVar[bool] = False
 
-    #: Whether ``grow_volume`` makes volumes larger, attached ones too.
+    #: Whether ``grow_volume`` makes volumes larger, detached ones at least.
     grows_volumes: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Any, deployment: str) -> None:
@@ -188,6 +188,7 @@ class Cloud(abc.ABC):
         One that is as large already is left alone.
 
         Raises:
+            WrongStateError: It is attached, and can be made larger when it is not.
             CloudError: It cannot be done; the volume is as it was.
         """
         raise CloudError(

@@ -190,7 +190,7 @@ class VolumeRoom:
 
         Raises:
             InvalidError: The size is out of range.
-            WrongStateError: It is being made or destroyed.
+            WrongStateError: It is being made or destroyed, or its cloud wants it detached first.
             CloudError: The cloud refused, or cannot do it; the volume is as it was.
         """
         self._require_size(size)

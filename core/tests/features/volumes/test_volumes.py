@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from conpaas.api import Applications, Services
+from conpaas.clouds.memory import MemoryCloud
 from conpaas.director.sweep import Sweep
 from conpaas.errors import (
     AgentError,
@@ -461,3 +462,25 @@ def test_a_cloud_that_cannot_grow_volumes_says_so_and_all_stays_as_it_was(shop):
     assert shop.cluster.state(shop.aid, 1) is State.RUNNING
     shop.cluster.provider.lose_next_answer()
     assert shop.cluster.run(shop.user.grow_volume(vol_name="data", vol_size=20)).vol_size == 20
+
+
+def test_where_the_cloud_wants_it_a_volume_is_detached_for_a_moment_to_grow(shop, monkeypatch):
+    shop.create("data", 10)
+    node = shop.nodes()[0].agent_id
+    (shop.path(node) / "file").write_text("precious")
+    grow = MemoryCloud.grow_volume
+
+    def grow_detached(self, volume_id, size):
+        if self.provider.volumes[volume_id].machine:
+            raise WrongStateError("it is attached")
+        return grow(self, volume_id, size)
+
+    monkeypatch.setattr(MemoryCloud, "grow_volume", grow_detached)
+    shop.machine_of(node).mounts.busy["data"] = ["bash (1234)"]
+    with pytest.raises(AgentError, match="in use on node-2 by bash"):
+        shop.cluster.run(shop.user.grow_volume(vol_name="data", vol_size=30))
+    assert shop.volumes() == [("data", node, "attached")]
+    shop.machine_of(node).mounts.busy.clear()
+    row = shop.cluster.run(shop.user.grow_volume(vol_name="data", vol_size=30))
+    assert (row.vol_size, row.agent_id, row.state) == (30, node, "attached")
+    assert (shop.path(node) / "file").read_text() == "precious"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from conpaas.errors import CloudError
+from conpaas.errors import CloudError, WrongStateError
 
 # From <linux/loop.h>.
 _LOOP_CTL_GET_FREE = 0x4C82
@@ -75,6 +75,7 @@ def grow_mounted(file: Path, path: str) -> None:
         path: Where its file system is mounted, as seen from here.
 
     Raises:
+        WrongStateError: This machine does not let it grow while it is mounted.
         CloudError: It cannot be done.
     """
     mount = -1
@@ -95,6 +96,11 @@ def grow_mounted(file: Path, path: str) -> None:
                 os.close(mount)
     except ValueError:
         raise CloudError(f"{file} is not mounted once: {', '.join(users(file))}") from None
+    except PermissionError:
+        # In some containers root has no CAP_SYS_RESOURCE.
+        raise WrongStateError(
+            "this machine does not let us make a file system larger while it is mounted"
+        ) from None
     except OSError as error:
         raise CloudError(f"the file system in {file} cannot grow: {error.strerror}") from error
 

@@ -124,6 +124,7 @@ class Volumes:
             init: Of the machine that it belongs to, if that runs.
 
         Raises:
+            WrongStateError: It is mounted, and can only grow when it is not.
             CloudError: It cannot be done; it is as large as it was, and can be tried again.
         """
         with self._store.lock(_LOCK):

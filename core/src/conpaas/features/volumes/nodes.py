@@ -126,11 +126,13 @@ class NodeVolumes:
         return volume
 
     def grow(self, volume: VolumeInfo, size: int) -> Job[VolumeInfo]:
-        """Make a volume at least ``size`` MB large, with its file system; repeated, it is the same.
+        """Make a volume at least ``size`` MB large, with its file system where it is mounted.
 
-        One that is mounted nowhere gets its larger file system when it is mounted.
+        Repeated, it is the same.  One that is mounted nowhere gets its larger file system when it
+        is mounted.
 
         Raises:
+            WrongStateError: Its cloud can do it when it is detached.
             CloudError: Its cloud cannot do it.
             AgentError: Its file system cannot grow.
         """
@@ -140,6 +142,10 @@ class NodeVolumes:
             yield Progress(70, f"growing the file system of {volume.name}")
             self._tools.agent(node).extend_volume(name=volume.name)
         return volume
+
+    def owner_of(self, volume: VolumeInfo) -> Node | None:
+        """Return the node that serves and that a volume belongs to, attached or not."""
+        return _owner(volume, self._tools.nodes)
 
     def detach(self, volume: VolumeInfo) -> Job[None]:
         """Unmount a volume and detach it; its data is kept.
