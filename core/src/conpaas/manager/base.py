@@ -55,6 +55,7 @@ class ServiceManager(
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
         ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
         ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
+        ``kept_metrics()``: what else of it you look at, by ``self.place.samples``.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
