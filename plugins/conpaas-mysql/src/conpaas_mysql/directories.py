@@ -94,3 +94,15 @@ def give(path: Path, group_only: bool = False) -> None:
 def administrator() -> str:
     """Return the system user who administers the server, over its socket: that of this process."""
     return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def bytes_in(directory: Path) -> int:
+    """Return how many bytes are in a directory and those below it."""
+    total = 0
+    for path, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except OSError:
+                continue  # it went meanwhile
+    return total

@@ -10,6 +10,7 @@ import secrets as random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from conpaas import files
@@ -27,6 +28,8 @@ HEALTH = "mysql-health"
 _MONITOR_PASSWORD = "monitor-password"  # noqa: S105 - the name of a file
 #: Seconds that the server has to write what it has in memory, when it is asked to end.
 _STOP_TIMEOUT = 600.0
+#: Seconds that one has which was not ready yet.
+_WAITING_TIMEOUT = 3.0
 
 
 class MariaDb:
@@ -149,6 +152,12 @@ class MariaDb:
         return self._supervisor.pid(NAME) if NAME in self._supervisor.names() else None
 
     @property
+    def started(self) -> int:
+        """When the server that runs was started: whole seconds since 1970; 0 when none runs."""
+        times = starting.starts(self.directories)
+        return int(times[-1]) if times and self.is_running else 0
+
+    @property
     def log(self) -> Path:
         """What the server says."""
         return self._supervisor.log_file(NAME)
@@ -177,8 +186,17 @@ class MariaDb:
     def stop(self) -> None:
         """End it in order, and keep it so; one that does not run is fine."""
         starting.forget_bootstrap(self.directories)
-        if NAME in self._supervisor.names():
-            self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
+        if NAME not in self._supervisor.names():
+            return
+        self._supervisor.stop(NAME, wait=0)
+        begun = time.monotonic()
+        while self.is_running and time.monotonic() < begun + _WAITING_TIMEOUT:
+            time.sleep(0.05)
+        if self.is_running and not self.directories.socket.exists():
+            # It waits for others, or for data, and hears nothing meanwhile.  It has written nothing
+            # that could be lost.
+            self._supervisor.signal(NAME, "KILL")
+        self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
 
     # -- how it is done -----------------------------------------------------------------------
 

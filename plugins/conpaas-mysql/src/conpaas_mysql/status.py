@@ -8,6 +8,7 @@ import time
 from conpaas.errors import UnreachableError
 from conpaas_mysql import galera, starting
 from conpaas_mysql.client import session
+from conpaas_mysql.directories import bytes_in
 from conpaas_mysql.mariadb import MariaDb
 from conpaas_mysql.parts import DatabasePart, DatabaseStatus
 
@@ -60,10 +61,12 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
             ready=False,
             members=(),
             cluster=left.cluster,
-            position=-1 if running else left.number,
+            position=-1,
             outdated=database.is_outdated,
             free=disk.free,
             trouble=full or (_trouble(database, hangs) if running or wanted else ""),
+            used=bytes_in(directories.data),
+            started=database.started,
         )
     names = {member.address: member.name for member in part.members}
     hosts = (address.rpartition(":")[0] for address in group.addresses)
@@ -80,6 +83,8 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         outdated=database.is_outdated,
         free=disk.free,
         trouble=full or lost,
+        used=bytes_in(directories.data),
+        started=database.started,
     )
 
 
