@@ -45,6 +45,11 @@ class Directories:
         return self.configuration / "mariadb.cnf"
 
     @property
+    def accounts_file(self) -> Path:
+        """SQL that the server carries out at each start: our own accounts, without passwords."""
+        return self.configuration / "accounts.sql"
+
+    @property
     def run(self) -> Path:
         """What is forgotten when the machine is started again."""
         return self.root / "run/conpaas-mysql"

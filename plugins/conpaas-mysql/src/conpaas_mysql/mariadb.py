@@ -63,6 +63,8 @@ class MariaDb:
             ("key.pem", secrets.key),
         ):
             new_certificate |= self._write(directories.configuration / name, text)
+        own = accounts.own_accounts(secrets.transfer_password, secrets.monitor_password)
+        changed |= self._write(directories.accounts_file, accounts.script(own))
         new_password = self._write(
             directories.configuration / _MONITOR_PASSWORD, secrets.monitor_password
         )
@@ -102,11 +104,10 @@ class MariaDb:
         shutil.rmtree(directories.data, ignore_errors=True)
         # Nobody knows the first password of the user: he sets his own.
         first = accounts.digest(random.token_urlsafe(32))
-        script = directories.run / "accounts.sql"
-        options = Configuration.read(directories.options_file).server
-        transfer = options["wsrep_sst_auth"].partition(":")[2]
-        monitor = (directories.configuration / _MONITOR_PASSWORD).read_text()
-        files.write(script, accounts.first_accounts(transfer, monitor, first), 0o600)
+        script = directories.run / "first-accounts.sql"
+        # While it is set up, the server knows of no accounts; the others come with its start.
+        statements = ["FLUSH PRIVILEGES", *accounts.user_account(first)]
+        files.write(script, "".join(f"{s};\n" for s in statements), 0o600)
         as_root = os.geteuid() == 0
         try:
             answer = subprocess.run(
@@ -138,6 +139,11 @@ class MariaDb:
         os.sync()
         new.rename(directories.data)
         files.sync_directory(directories.volume)
+
+    @property
+    def monitor_password(self) -> str:
+        """Of the account that only looks."""
+        return (self.directories.configuration / _MONITOR_PASSWORD).read_text()
 
     # -- running ------------------------------------------------------------------------------
 
@@ -193,8 +199,7 @@ class MariaDb:
         while self.is_running and time.monotonic() < begun + _WAITING_TIMEOUT:
             time.sleep(0.05)
         if self.is_running and not self.directories.socket.exists():
-            # It waits for others, or for data, and hears nothing meanwhile.  It has written nothing
-            # that could be lost.
+            # It waits for others, or for data, and hears nothing.  Nothing of it could be lost.
             self._supervisor.signal(NAME, "KILL")
         self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
 

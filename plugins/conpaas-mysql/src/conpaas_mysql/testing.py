@@ -205,5 +205,5 @@ class Databases:
         """End everything."""
         for node in self.nodes:
             if "mariadb" in node.supervisor.names():
-                node.supervisor.signal("mariadb", "KILL")
+                node.kill(stay_down=True)
             node.supervisor.shutdown()
