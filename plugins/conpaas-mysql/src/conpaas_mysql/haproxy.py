@@ -326,6 +326,7 @@ def _server(backend: str, server: Member) -> str:
 
 
 # A database that stops says so by its answers; one whose machine is gone does not answer at all.
+# One that stands still for a copy answers 404: it keeps its connections and gets no new ones.
 _CHECK = (
     f" check port {HEALTH_PORT} inter 1s fastinter 500ms downinter 1s rise 2 fall 2"
     " on-marked-down shutdown-sessions"
@@ -364,10 +365,10 @@ frontend databases
 backend spread
     balance leastconn
     option httpchk GET /
-    http-check expect status 200
+    http-check disable-on-404
 {spread}
 backend single
     balance first
     option httpchk GET /
-    http-check expect status 200
+    http-check disable-on-404
 {single}"""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from conpaas_mysql.dump_manager import DumpManager
+from conpaas_mysql.performance_manager import PerformanceManager
 
 
-class MysqlManager(DumpManager):
+class MysqlManager(DumpManager, PerformanceManager):
     """Directs a Galera cluster and its balancers."""
