@@ -125,7 +125,7 @@ class Theatre:
 
     def agents(self) -> list[Any]:
         """Return the living agents."""
-        return [host.agent for host in self.cluster.agents(self.aid, 1)]
+        return [agent for agent in list(self.stage.agents.values()) if agent.place.service == 1]
 
     def nodes(self) -> dict[str, str]:
         """Return the roles of the nodes by their ids."""
