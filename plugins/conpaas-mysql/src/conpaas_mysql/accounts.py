@@ -25,6 +25,12 @@ _IN_DATABASES = (
 #: pattern, and only the first one counts.
 _SYSTEM_DATABASES = {"mysql": "SELECT", "sys": "SELECT, SHOW VIEW, EXECUTE"}
 
+#: Whatever may have been asked of the account, or been forbidden to it.
+_UNBOUND = (
+    "REQUIRE NONE WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0 "
+    "MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK PASSWORD EXPIRE NEVER"
+)
+
 
 def digest(password: str) -> str:
     """Return what MariaDB keeps of a password (``mysql_native_password``): 41 characters."""
@@ -61,7 +67,7 @@ def user_account(user_digest: str) -> list[str]:
     via = f"IDENTIFIED VIA mysql_native_password USING '{user_digest}' OR unix_socket"
     return [
         f"CREATE USER IF NOT EXISTS {name} {via}",
-        f"ALTER USER {name} {via}",
+        f"ALTER USER {name} {via} {_UNBOUND}",
         f"GRANT {', '.join(_EVERYWHERE)} ON *.* TO {name}",
         f"GRANT {', '.join(_IN_DATABASES)} ON `%`.* TO {name} WITH GRANT OPTION",
         *(f"GRANT {may} ON `{db}`.* TO {name}" for db, may in _SYSTEM_DATABASES.items()),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from conpaas_mysql.balancer_agent import BalancerAgent
-from conpaas_mysql.database_agent import DatabaseAgent
 from conpaas_mysql.dump_agent import DumpAgent
 
 
-class MysqlAgent(DatabaseAgent, BalancerAgent, DumpAgent):
+class MysqlAgent(DumpAgent, BalancerAgent):
     """Runs a database (role ``mysql``), or balances connections (role ``glb``)."""

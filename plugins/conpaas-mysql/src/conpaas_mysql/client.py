@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket as socket_module
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,22 +80,29 @@ def connect(
     # Late: clients import the agent's file, and need none of this.
     import pymysql
 
+    connection: pymysql.Connection[Any] = pymysql.connect(
+        user=user,
+        password=password,
+        autocommit=True,
+        ssl_disabled=True,
+        charset="utf8mb4",
+        read_timeout=seconds,
+        write_timeout=seconds,
+        # Of what is here now; the server's own tables can be read in any state.
+        init_command="SET SESSION wsrep_sync_wait = 0, wsrep_dirty_reads = ON",
+        defer_connect=True,
+    )
+    # A socket of our own: where nobody listens, pymysql leaves its own open.
+    way = socket_module.socket(socket_module.AF_UNIX, socket_module.SOCK_STREAM)
+    way.settimeout(seconds)
     try:
-        return pymysql.connect(
-            unix_socket=str(socket),
-            user=user,
-            password=password,
-            autocommit=True,
-            ssl_disabled=True,
-            charset="utf8mb4",
-            connect_timeout=max(1, round(seconds)),
-            read_timeout=seconds,
-            write_timeout=seconds,
-            # Of what is here now; the server's own tables can be read in any state.
-            init_command="SET SESSION wsrep_sync_wait = 0, wsrep_dirty_reads = ON",
-        )
+        way.connect(str(socket))
+        way.settimeout(None)
+        connection.connect(way)
     except (pymysql.Error, OSError) as error:
+        way.close()
         raise UnreachableError(f"the database does not answer: {error}") from error
+    return connection
 
 
 _STATUS = "SHOW GLOBAL STATUS WHERE Variable_name LIKE %s"

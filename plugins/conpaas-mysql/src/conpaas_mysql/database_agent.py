@@ -255,7 +255,13 @@ class DatabaseAgent(VolumeAgent):
             database.stop()
         if not database.is_running:
             database.start(bootstrap=True)
-        yield from until_synced(database)
+        try:
+            yield from until_synced(database, restarts=0)
+        except AgentError:
+            # Started again, it would wait for others, and hide why it has ended.
+            self.store[_WANTED] = False
+            database.stop()
+            raise
         self.log.info("the database is the first member of its cluster")
 
     def _is_primary(self) -> bool:

@@ -65,7 +65,13 @@ class Directories:
         return self.root / "var/lib/conpaas-mysql/files"
 
     def make(self) -> None:
-        """Make all but the data; the volume must be mounted."""
+        """Make all but the data.
+
+        Raises:
+            FileNotFoundError: The volume is not mounted.
+        """
+        if not self.volume.is_dir():
+            raise FileNotFoundError(f"the volume {self.volume.name} is not mounted")
         for path, owner, mode in (
             (self.configuration, None, 0o755),
             (self.run, None, 0o755),

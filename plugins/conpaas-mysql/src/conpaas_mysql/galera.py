@@ -91,6 +91,17 @@ def saved(data: Path) -> Saved:
     return Saved(cluster, int(told.get("seqno", -1)), told.get("safe_to_bootstrap") == "1")
 
 
+def was_alone(data: Path) -> bool:
+    """Whether a member that was killed was the only one of its cluster (``gvwstate.dat``)."""
+    try:
+        text = (data / "gvwstate.dat").read_text()
+    except OSError:
+        return False
+    own = re.search(r"^my_uuid: (\S+)", text)
+    members = re.findall(r"^member: (\S+)", text, re.MULTILINE)
+    return own is not None and len(members) == 1 and "#vwend" in text
+
+
 def allow_bootstrap(data: Path) -> None:
     """Let a member begin a cluster although others may have left after it: we know better."""
     path = data / "grastate.dat"

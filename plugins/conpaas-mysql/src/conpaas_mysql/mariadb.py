@@ -51,9 +51,7 @@ class MariaDb:
         Returns whether anything is new.
         """
         directories = self.directories
-        if not directories.volume.is_dir():
-            raise AgentError(f"the volume {part.volume} is not mounted on this node")
-        directories.make()
+        self._make_directories()
         changed = write_hosts(directories.root, part.name, part.members)
         new_certificate = False
         for name, text in (
@@ -133,6 +131,7 @@ class MariaDb:
             shutil.rmtree(new, ignore_errors=True)
             words = "\n".join((answer.stdout + answer.stderr).splitlines()[-10:])
             raise AgentError(f"no database can be set up:\n{words}")
+        starting.mark_new(new)
         os.sync()
         new.rename(directories.data)
         files.sync_directory(directories.volume)
@@ -164,7 +163,7 @@ class MariaDb:
         Args:
             bootstrap: It begins a cluster; only for one that does not run.
         """
-        self.directories.make()
+        self._make_directories()
         self._define()
         if self.is_running:
             return
@@ -210,6 +209,12 @@ class MariaDb:
         elif new_health or new_password:
             self._supervisor.restart(HEALTH)
         return changed | new_health
+
+    def _make_directories(self) -> None:
+        try:
+            self.directories.make()
+        except OSError as error:
+            raise AgentError(f"the database: {error}") from error
 
     def _write(self, path: Path, text: str) -> bool:
         """Write what only root and the server may read."""

@@ -173,7 +173,14 @@ class BalancerStatus:
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of a dump that was loaded; ``statements`` were carried out in ``seconds``."""
+    """What became of a dump that was loaded.
 
-    statements: int
+    Args:
+        size: Bytes of SQL, unpacked.
+        seconds: That it took.
+        note: What to know of the tables that are there now; empty when all are as they should.
+    """
+
+    size: int
     seconds: float
+    note: str = ""

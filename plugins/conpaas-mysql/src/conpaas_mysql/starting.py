@@ -29,6 +29,8 @@ _STARTED = "started.cnf"
 _STARTS = "starts"
 #: Starts that are remembered.
 _REMEMBERED = 20
+#: Lies in data that were set up here, until a cluster has begun with them.
+_NEW = "conpaas-new"
 _PAUSE = 5.0  #: seconds before it ends when it cannot begin
 
 
@@ -65,13 +67,17 @@ def forget_starts(directories: Directories) -> None:
     (directories.run / _STARTS).unlink(missing_ok=True)
 
 
+def mark_new(data: Path) -> None:
+    """Note of data that are just being set up that no cluster has begun with them yet."""
+    (data / _NEW).touch()
+
+
 def is_whole(directories: Directories) -> bool:
-    """Whether there are data that a server may begin with: set up here, or received to the end."""
-    data = directories.data
-    if galera.saved(data).cluster:
-        return True
-    # Set up here, and never run: it comes under this name as a whole.
-    return (data / "ibdata1").exists() and not (data / "grastate.dat").exists()
+    """Whether there are data that a server may begin with: set up here, or received to the end.
+
+    Galera knows no id of what it has not received to the end.
+    """
+    return bool(galera.saved(directories.data).cluster) or _is_new(directories)
 
 
 def recover(directories: Directories) -> galera.Saved:
@@ -107,8 +113,6 @@ def command(directories: Directories) -> list[str]:
     Raises:
         OSError: It cannot be started now.
     """
-    if not directories.volume.is_dir():
-        raise OSError(f"the volume {directories.volume.name} is not mounted")
     bootstrap = directories.run / _BOOTSTRAP
     begins = bootstrap.exists()
     # At once: whatever happens from here on, the next start begins no cluster.
@@ -116,12 +120,18 @@ def command(directories: Directories) -> list[str]:
     directories.make()
     (directories.server_run / "mysqld.pid").unlink(missing_ok=True)
     options = []
+    if _is_new(directories) and not begins:
+        # As a member it would be overwritten; half a copy must not pass for data.
+        raise OSError("it is set up, and waits to be told that it begins a cluster")
     if is_whole(directories):
-        if begins:
+        # Galera takes up its last group by itself, except where there is no other to connect to.
+        if begins or (_is_single(directories) and galera.was_alone(directories.data)):
             galera.allow_bootstrap(directories.data)
             options.append("--wsrep-new-cluster")
         if (directories.data / "grastate.dat").exists():
             give(directories.data / "grastate.dat")
+        if galera.saved(directories.data).cluster:
+            (directories.data / _NEW).unlink(missing_ok=True)
         position = recover(directories)
         if position.cluster:
             options.append(f"--wsrep-start-position={position.cluster}:{position.number}")
@@ -131,6 +141,16 @@ def command(directories: Directories) -> list[str]:
         _empty(directories.data)
     (directories.data / "sst_in_progress").unlink(missing_ok=True)
     return [PROGRAM, f"--defaults-file={directories.options_file}", *options]
+
+
+def _is_new(directories: Directories) -> bool:
+    data = directories.data
+    return (data / _NEW).exists() and not galera.saved(data).cluster
+
+
+def _is_single(directories: Directories) -> bool:
+    """Whether the cluster has one member only."""
+    return "," not in Configuration.read(directories.options_file).server["wsrep_cluster_address"]
 
 
 def _empty(data: Path) -> None:

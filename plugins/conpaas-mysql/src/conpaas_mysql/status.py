@@ -98,5 +98,9 @@ def _trouble(database: MariaDb, hangs: str) -> str:
 def why_it_ended(database: MariaDb) -> str:
     """Return the last error that the server told."""
     lines = database.last_words(60).splitlines()
-    errors = [line for line in lines if "[ERROR]" in line or "cannot be started" in line]
+    errors = [
+        line
+        for line in lines
+        if ("[ERROR]" in line and not line.endswith("Aborting")) or "cannot be started" in line
+    ]
     return (errors or lines or ["it said nothing"])[-1].strip()[:500]

@@ -13,25 +13,29 @@ from conpaas.rpc import Job, Progress
 from conpaas_mysql import galera
 from conpaas_mysql.client import session
 from conpaas_mysql.mariadb import MariaDb
+from conpaas_mysql.status import why_it_ended
 
 #: Seconds without any progress after which it is given up.
 PATIENCE = 120.0
 #: How often the server may end on its way: the one that it gets a copy from may die.
-_RESTARTS = 6
+RESTARTS = 6
 _PAUSE = 0.05
 
 
-def until_synced(database: MariaDb, patience: float = PATIENCE) -> Job[None]:
+def until_synced(
+    database: MariaDb, patience: float = PATIENCE, restarts: int = RESTARTS
+) -> Job[None]:
     """Wait until a server has all that the others have and takes queries.
 
     Args:
         database: The server, which runs or is started again and again.
         patience: Seconds without any progress.
+        restarts: How often it may end on its way.
 
     Raises:
         AgentError: It does not get there; tells the last words of its log.
     """
-    told, seen, restarts, pid = "", object(), 0, database.pid
+    told, seen, ended, pid = "", object(), 0, database.pid
     until = time.monotonic() + patience
     while True:
         group = _group(database)
@@ -42,15 +46,17 @@ def until_synced(database: MariaDb, patience: float = PATIENCE) -> Job[None]:
         if now != seen:
             seen, until = now, time.monotonic() + patience
         present = database.pid
-        if present is not None and present != pid:
-            restarts, pid = restarts + 1, present
-        if restarts > _RESTARTS or time.monotonic() > until:
-            what = "ends again and again" if restarts > _RESTARTS else "does not get on"
-            raise AgentError(f"the database {what}; its last words:\n{database.last_words()}")
+        if present != pid:
+            ended, pid = ended + (pid is not None), present
+        if ended > restarts:
+            how = "again and again" if restarts else "at once"
+            raise AgentError(f"the database ends {how}; its last words:\n{_words(database)}")
+        if time.monotonic() > until:
+            raise AgentError(f"the database does not get on; its last words:\n{_words(database)}")
         text = _in_words(group, received)
         if text != told:
             told = text
-            yield Progress(min(90, 10 + restarts), text)
+            yield Progress(min(90, 10 + ended), text)
         time.sleep(_PAUSE)
 
 
@@ -60,6 +66,10 @@ def _group(database: MariaDb) -> galera.Group | None:
             return galera.group(connection)
     except (UnreachableError, pymysql.Error, OSError):
         return None
+
+
+def _words(database: MariaDb) -> str:
+    return "\n".join([why_it_ended(database), "...", database.last_words()])
 
 
 def _in_words(group: galera.Group | None, received: int) -> str:
