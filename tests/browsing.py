@@ -108,8 +108,8 @@ class Browser:
         kind = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         return self.request("POST", path, urlencode(given), kind)
 
-    def upload(self, path, fields, name, filename, content, csrf=None):
-        """Send a form with a file at its end."""
+    def upload(self, path, fields, name, filename, content, csrf=None, lost=0):
+        """Send a form with a file at its end; the last ``lost`` bytes of it never arrive."""
         body, edge = io.BytesIO(), "xxEDGExx"
         given = {"csrf": self.csrf if csrf is None else csrf, **fields}
         for key, value in given.items():
@@ -121,7 +121,8 @@ class Browser:
         )
         body.write(content + f"\r\n--{edge}--\r\n".encode())
         kind = {"Content-Type": f"multipart/form-data; boundary={edge}"}
-        return self.request("POST", path, body.getvalue(), kind)
+        sent = body.getvalue()
+        return self.request("POST", path, sent[: len(sent) - lost], kind)
 
     @property
     def csrf(self):

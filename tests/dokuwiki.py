@@ -10,17 +10,15 @@ wherever it is unpacked and needs no installer: links are resolved, the librarie
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import io
 import os
 import re
-import shutil
-import subprocess
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from debian import kept_tar, take
 
 ADMIN, PASSWORD = "anna", "correct horse"
 TITLE = "Wiki of Anna"
@@ -50,14 +48,8 @@ def archive(to: Path, files: Mapping[str, str] | None = None) -> Path:
         to: The file.
         files: More files, by name, which make it another version.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "conpaas-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        key = "\n".join([*_candidates(), Path(__file__).read_text()])
-        plain = cache / f"dokuwiki-{hashlib.sha256(key.encode()).hexdigest()[:16]}.tar"
-        if not plain.exists():
-            _make(plain)
+    # Leads to a place in dokuwiki's tree that Debian has emptied for the package of its own.
+    plain = kept_tar(PACKAGES, _make, Path(__file__), without="usr/share/php")
     with tarfile.open(to, "w:gz", compresslevel=1) as tar:
         _copy(plain, tar)
         for name, text in (files or {}).items():
@@ -73,95 +65,18 @@ def _copy(source: Path, to: tarfile.TarFile) -> None:
             to.addfile(member, tar.extractfile(member) if member.isfile() else None)
 
 
-# -- the packages ---------------------------------------------------------------------------------
-
-
-def _candidates() -> list[str]:
-    """Return each package with the version that apt would download."""
-
-    def ask() -> dict[str, str]:
-        told = _run("apt-cache", "policy", *PACKAGES)
-        found = re.findall(r"^(\S+):\n.*\n  Candidate: (\S+)", told, re.MULTILINE)
-        return {name: version for name, version in found if version != "(none)"}
-
-    found = ask()
-    if set(found) != set(PACKAGES):
-        _run("apt-get", "update")
-        found = ask()
-    missing = set(PACKAGES) - set(found)
-    assert not missing, f"apt knows no {', '.join(sorted(missing))}"
-    return [f"{name}={found[name]}" for name in PACKAGES]
-
-
-def _download(directory: Path) -> list[Path]:
-    """Download the packages; the lists of a machine that has slept may name old ones."""
-    line = ["apt-get", "-o", "APT::Sandbox::User=root", "download"]
-    try:
-        _run(*line, *PACKAGES, where=directory)
-    except AssertionError:
-        _run("apt-get", "update")
-        _run(*line, *PACKAGES, where=directory)
-    return [next(directory.glob(f"{name}_*.deb")) for name in PACKAGES]
-
-
-def _run(*command: str, where: Path | None = None) -> str:
-    done = subprocess.run(
-        command, cwd=where, capture_output=True, text=True, check=False, timeout=300,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-    )  # fmt: skip
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
 # -- the tree -------------------------------------------------------------------------------------
 
 
-def _make(to: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="dokuwiki-") as name:
-        directory = Path(name)
-        root = directory / "root"
-        own, *libraries = _download(directory)
-        _run("dpkg", "-x", str(own), str(root))
-        # Leads to a place in dokuwiki's tree that Debian has emptied for the package of its own.
-        shutil.rmtree(root / "usr/share/php")
-        for package in libraries:
-            _run("dpkg", "-x", str(package), str(root))
-        tree = directory / "tree"
-        _take(root, root / "usr/share/dokuwiki", tree)
-        _take(root, root / "etc/dokuwiki", tree / "conf")
-        _take(root, root / "var/lib/dokuwiki/data", tree / "data")
-        for library in _name_from_here(tree):
-            where = tree / _LIBRARIES / library
-            if not where.exists():
-                _take(root, root / "usr/share" / library, where)
-        _configure(tree)
-        with tarfile.open(to.with_suffix(".new"), "w") as tar:
-            for path in sorted(tree.iterdir()):
-                tar.add(path, path.name, filter=_anybodys)
-        to.with_suffix(".new").replace(to)
-
-
-def _take(root: Path, source: Path, to: Path) -> None:
-    """Copy a tree out of the root that links are meant in, with what they lead to.
-
-    Those that lead nowhere are for files that only an installation makes.
-    """
-    source = _resolve(root, source)
-    if source.is_dir():
-        to.mkdir(parents=True, exist_ok=True)
-        for path in sorted(source.iterdir()):
-            _take(root, path, to / path.name)
-    elif source.is_file():
-        shutil.copyfile(source, to)
-
-
-def _resolve(root: Path, path: Path) -> Path:
-    for _ in range(10):
-        if not path.is_symlink():
-            return path
-        target = os.readlink(path)
-        path = root / target[1:] if target[0] == "/" else path.parent / target
-    raise AssertionError(f"{path} leads in circles")
+def _make(root: Path, tree: Path) -> None:
+    take(root, root / "usr/share/dokuwiki", tree)
+    take(root, root / "etc/dokuwiki", tree / "conf")
+    take(root, root / "var/lib/dokuwiki/data", tree / "data")
+    for library in _name_from_here(tree):
+        where = tree / _LIBRARIES / library
+        if not where.exists():
+            take(root, root / "usr/share" / library, where)
+    _configure(tree)
 
 
 def _name_from_here(tree: Path) -> set[str]:
@@ -193,10 +108,3 @@ def _configure(tree: Path) -> None:
     (conf / "users.auth.php").write_text(
         f"# <?php exit()?>\n{ADMIN}:{secret}:Anna:anna@example.org:admin,user\n"
     )
-
-
-def _anybodys(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.uid = info.gid = 0
-    info.uname = info.gname = ""
-    info.mode = 0o755 if info.isdir() else 0o644
-    return info

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import re
 import shutil
 import sqlite3
 import ssl
@@ -19,10 +18,10 @@ import pytest
 from e2e import Answer, CommandLine, Nutshell, application, call, wait_for
 
 from conpaas.certificates import Authority, Identity, Role, new_key, signing_request
+from conpaas.machine.user_data import JOIN_FILE, parse
 
 Pair = tuple[Path, Path]
 MANAGER, AGENT = 443, 5555
-TOKEN = re.compile(r"token\W+([\w-]{20,})")
 PASSWORD = "a password of hers"
 
 
@@ -202,6 +201,13 @@ def test_the_certificate_of_a_removed_node_opens_nothing_any_more(
 # -- joining ------------------------------------------------------------------------------------
 
 
+def joining_token(root: Path) -> str:
+    """Return the token that a machine joined with, from its user-data."""
+    text = (root / "var/lib/cloud/seed/nocloud/user-data").read_text()
+    (told,) = (file.content for file in parse(text).files if file.path == JOIN_FILE)
+    return str(json.loads(told)["token"])
+
+
 def join(nutshell: Nutshell, token: str) -> Answer:
     body = {"token": token, "csr": signing_request(new_key())}
     return nutshell.call("POST", "/join", body, headers={})
@@ -211,10 +217,7 @@ def test_a_token_joins_once_and_not_late_and_only_a_real_one(
     nutshell: Nutshell, running: int, node: dict[str, Any]
 ) -> None:
     machine = nutshell.machine(running, node["agent_id"])
-    seed = nutshell.root(machine) / "var/lib/cloud/seed/nocloud/user-data"
-    found = TOKEN.search(seed.read_text())
-    assert found, seed.read_text()
-    token = found[1]
+    token = joining_token(nutshell.root(machine))
 
     used = join(nutshell, token)
     assert (used.status, used.told) == (
@@ -234,10 +237,7 @@ def test_a_token_joins_once_and_not_late_and_only_a_real_one(
 
 def test_no_secret_is_in_the_logs(nutshell: Nutshell, running: int, node: dict[str, Any]) -> None:
     roots = [nutshell.root(nutshell.machine(running, who)) for who in (None, node["agent_id"])]
-    seeds = [root / "var/lib/cloud/seed/nocloud/user-data" for root in roots]
-    secrets = [found[1] for seed in seeds if (found := TOKEN.search(seed.read_text()))]
-    assert len(secrets) == 2
-    secrets += [nutshell.token, "PRIVATE KEY"]
+    secrets = [*map(joining_token, roots), nutshell.token, "PRIVATE KEY"]
     logs = [nutshell.home / "director" / "log", *(root / "var/log/conpaas" for root in roots)]
     files = [file for directory in logs for file in directory.rglob("*") if file.is_file()]
     assert len(files) > 5

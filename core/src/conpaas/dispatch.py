@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conpaas.jobs import JobRunner
+from conpaas.reception import take_in
 from conpaas.target import Target
 from conpaas.web import Request, Response, read_arguments, send_job, send_result
 
@@ -14,6 +15,11 @@ def dispatch(
     declared = target.declared(operation)
     arguments = read_arguments(req, declared)
     if declared.is_job:
+        if declared.upload is not None and declared.upload.name in arguments:
+            # Who need not send a long file in vain need not: it may be refused when it is there.
+            runner.check(target, declared)
+            name = declared.upload.name
+            arguments[name] = take_in(arguments[name], target.room)
         number = runner.submit(target, declared, arguments, user)
         send_job(resp, number, f"/api/v1/jobs/{number}")
         return

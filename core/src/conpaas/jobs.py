@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
+from conpaas.job_records import recordable, report_of
+from conpaas.progress import first_step
 from conpaas.records import Records
 from conpaas.rpc import (
     KEPT_STEPS,
@@ -22,6 +24,7 @@ from conpaas.rpc import (
     JobStep,
     Operation,
     Progress,
+    Upload,
     arguments_from_json,
     tellable,
 )
@@ -42,6 +45,7 @@ class _Running:
     operation: Operation
     before: str | None
     resuming: bool = False
+    files: list[Upload] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     gave_way_to: str = ""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -92,7 +96,7 @@ class JobRunner:
         Args:
             target: What the job changes.
             operation: Which it is.
-            arguments: Checked.
+            arguments: Checked; a file among them is closed when the job has ended, or is refused.
             user: Who asked, for the record.
 
         Returns:
@@ -102,9 +106,16 @@ class JobRunner:
             BusyError: Another job is changing the target.
             WrongStateError: The target's state does not allow it.
         """
-        with self._reserved(target, operation) as running:
+        files = [value for value in arguments.values() if isinstance(value, Upload)]
+        try:
+            reservation = self._reserved(target, operation)
+        except BusyError:
+            _close_all(files)
+            raise
+        with reservation as running:
+            running.files = files
             target.permit(operation)
-            first, job = _first_step(target.make(operation, arguments))
+            first, job = first_step(target.make(operation, arguments))
             with self._records.transaction():
                 running.before = target.begin(operation)
                 running.number = self._records.insert(
@@ -113,7 +124,7 @@ class JobRunner:
                     "VALUES (?, ?, ?, ?, 'running', ?, ?, ?, ?, ?)",
                     target.name,
                     operation.name,
-                    json.dumps(_recordable(operation, arguments)),
+                    json.dumps(recordable(operation, arguments)),
                     user,
                     running.before,
                     first.percent,
@@ -124,6 +135,19 @@ class JobRunner:
                 self._forget_old()
         self._launch(running, job)
         return running.number
+
+    def check(self, target: Target, operation: Operation) -> None:
+        """Refuse a job that could not begin now; it may be refused later all the same.
+
+        Raises:
+            BusyError: Another job is changing the target.
+            WrongStateError: The target's state does not allow it.
+        """
+        with self._lock:
+            present = self._running.get(target.name)
+        if present is not None and (not operation.preempts or present.operation.preempts):
+            raise present.busy("is still at work: wait for it")
+        target.permit(operation)
 
     def recover(self, find: Callable[[str], Target | None]) -> None:
         """Take up the jobs that the death of the process cut off.
@@ -169,7 +193,7 @@ class JobRunner:
         with self._lock:
             at_work = number in [running.number for running in self._running.values()]
         steps = tuple(JobStep(*step) for step in json.loads(rows[0]["steps"]))
-        report = replace(_report(rows[0]), steps=steps)
+        report = replace(report_of(rows[0]), steps=steps)
         if report.state.ended and at_work:
             # Its end is still being announced: whoever hears of it may rely on it.
             return replace(report, state=JobState.RUNNING, finished=None, result=None, error=None)
@@ -182,7 +206,7 @@ class JobRunner:
     def latest(self, count: int = 50) -> list[JobReport]:
         """Return the latest jobs, newest first."""
         rows = self._records.execute("SELECT * FROM job ORDER BY id DESC LIMIT ?", count)
-        return [_report(row) for row in rows]
+        return [report_of(row) for row in rows]
 
     def busy(self, target: str) -> bool:
         """Whether a job is changing the target of that name."""
@@ -211,6 +235,7 @@ class JobRunner:
         with self._lock:
             if self._running.get(running.target.name) is running:
                 del self._running[running.target.name]
+        _close_all(running.files)
         running.ended.set()
 
     # -- the life of a job --------------------------------------------------------------------
@@ -361,6 +386,11 @@ def _why_cancelled(running: _Running) -> str:
     return "it was cancelled"
 
 
+def _close_all(files: list[Upload]) -> None:
+    for file in files:
+        file.stream.close()
+
+
 def _unknown(operation: str) -> Operation:
     """Return a declaration for a job of an operation that is not there any more: it failed."""
     return Operation(
@@ -369,41 +399,7 @@ def _unknown(operation: str) -> Operation:
     )  # fmt: skip
 
 
-def _recordable(operation: Operation, arguments: dict[str, Any]) -> dict[str, Any]:
-    # A file is gone with its request, and a secret is not to be kept: both resume without them.
-    left_out = {p.name for p in operation.parameters if p.is_upload or p.hint.option.secret}
-    return {name: to_json(value) for name, value in arguments.items() if name not in left_out}
-
-
-def _first_step(job: Job[Any]) -> tuple[Progress, Job[Any]]:
-    try:
-        return next(job), job
-    except StopIteration as stop:
-        return Progress(100, ""), _ended(stop.value)
-
-
-def _ended(value: T) -> Job[T]:
-    yield from ()
-    return value
-
-
 def resuming() -> bool:
     """Whether the job that this thread runs is run again after a crash."""
     running = _present.get()
     return running is not None and running.resuming
-
-
-def _report(row: Any) -> JobReport:
-    return JobReport(
-        id=row["id"],
-        target=row["target"],
-        operation=row["operation"],
-        state=JobState(row["state"]),
-        percent=row["percent"],
-        message=row["message"],
-        user=row["user"],
-        created=row["created"],
-        finished=row["finished"],
-        result=json.loads(row["result"] or "null"),
-        error=json.loads(row["error"] or "null"),
-    )

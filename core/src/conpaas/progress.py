@@ -77,3 +77,16 @@ class JobReport:
     def could_be_tried_again(self) -> bool:
         """Whether it has ended, and what was asked for has not been done."""
         return self.state.ended and self.state is not JobState.DONE
+
+
+def first_step(job: Job[T]) -> tuple[Progress, Job[T]]:
+    """Run a job to its first step; return that, and what is left of the job."""
+    try:
+        return next(job), job
+    except StopIteration as stop:
+        return Progress(100, ""), _ended(stop.value)
+
+
+def _ended(value: T) -> Job[T]:
+    yield from ()
+    return value

@@ -51,7 +51,10 @@ class Piece:
 
 @dataclass
 class Upload:
-    """A file on its way in: read ``stream`` once, in pieces."""
+    """A file on its way in: read ``stream`` once, in pieces.
+
+    A job's file has arrived as a whole before the job begins, and is there until it has ended.
+    """
 
     stream: IO[bytes]
     filename: str = "upload"
@@ -112,6 +115,7 @@ class Operation:
     public: bool = False
     costs: bool = False
     follow: str = ""
+    prints: bool = False
 
     @property
     def upload(self) -> Parameter | None:
@@ -141,6 +145,7 @@ def expose(
     public: bool = False,
     costs: bool = False,
     follow: str = "",
+    prints: bool = False,
 ) -> Callable[[F], F]:
     """Offer a method to callers on other machines.
 
@@ -163,6 +168,7 @@ def expose(
         follow: The operation by which a client goes on reading a text that grows.  It takes the
             same arguments and ``after`` (what the piece before said, or None) and returns a
             :class:`Piece`.
+        prints: Its file is text, which a command line writes to stdout unless it is told a name.
     """
     marks = {name: value for name, value in locals().items() if name != "marks"}
 

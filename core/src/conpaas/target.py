@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from conpaas.progress import JobState
+from conpaas.reception import Room
 from conpaas.rpc import Operation
 
 
@@ -12,6 +13,10 @@ class Target(Protocol):
     """What jobs change, at most one at a time."""
 
     name: str
+
+    @property
+    def room(self) -> Room:
+        """Where the files lie that its jobs work on."""
 
     def declared(self, operation: str) -> Operation:
         """Return the declaration of an operation.

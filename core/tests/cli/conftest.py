@@ -99,6 +99,10 @@ class Manager(ServiceManager[ServiceAgent]):
     ) -> Download:
         """Download a cake."""
 
+    @expose(reads=True, prints=True)
+    def print_cake(self) -> Download:
+        """Print a cake."""
+
     @expose(done="Password of '{user}' updated.")
     def set_password(
         self,

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 UP, DOWN = "/applications/1/services/1/upload_cake", "/applications/1/services/1/download_cake"
+PRINT = "/applications/1/services/1/print_cake"
 
 
 def offering(disposition, content=b"cake"):
@@ -143,6 +144,29 @@ def test_a_download_that_breaks_off_leaves_what_was_there(
     assert "the file broke off after" in capsys.readouterr().err
     assert (tmp_path / "pie").read_text() == "old"
     assert not list(tmp_path.glob("*.part*"))
+
+
+def test_what_is_text_goes_to_stdout_unless_it_is_told_a_name(
+    cps, configured, director, tmp_path, capsysbinary
+):
+    director.answers[PRINT] = offering("attachment; filename=pie", "tört\n\x1b[31m".encode())
+    assert cps("cps-bakery", "print_cake", "1", "1") == 0
+    assert capsysbinary.readouterr().out == "tört\n\x1b[31m".encode()
+    assert not (tmp_path / "pie").exists()
+    assert cps("cps-bakery", "print_cake", "1", "1", "-o", "mine") == 0
+    assert capsysbinary.readouterr().out == b"File 'mine' written.\n"
+    assert (tmp_path / "mine").read_bytes() == "tört\n\x1b[31m".encode()
+
+
+def test_text_that_breaks_off_is_an_error_although_some_of_it_is_there(
+    cps, configured, director, capsys
+):
+    headers = {"Content-Length": "100", "Connection": "close"}
+    director.answers[PRINT] = lambda request: (200, (b"half", headers))
+    assert cps("cps-bakery", "print_cake", "1", "1") == 1
+    shown = capsys.readouterr()
+    assert shown.out == "half"
+    assert "the file broke off after 4 bytes" in shown.err
 
 
 def test_a_download_that_is_refused_says_why(cps, configured, director, capsys):

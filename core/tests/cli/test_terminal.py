@@ -194,3 +194,10 @@ def test_the_present_password_is_asked_for_once_and_the_new_one_twice(terminal, 
         "current_password": "correct horse", "new_password": "battery staple"
     }  # fmt: skip
     assert "horse" not in shown and "staple" not in shown
+
+
+def test_text_that_comes_as_a_file_cannot_command_the_terminal(terminal, director):
+    piece = "tört\n\x1b]0;mine\x07".encode()
+    director.answers["/applications/1/services/1/print_cake"] = lambda request: (200, (piece, {}))
+    status, shown = terminal("cps-bakery", "print_cake", "1", "1")
+    assert (status, shown) == (0, "tört\n\\x1b]0;mine\\x07")

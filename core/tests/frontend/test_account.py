@@ -1,6 +1,7 @@
 """The account: profile, password, what opens it, its end."""
 
 import io
+import threading
 import zipfile
 
 import pytest
@@ -189,12 +190,39 @@ def test_an_account_goes_when_its_name_is_typed_and_whoever_had_it_is_logged_out
     assert browser.post("/account?form=delete", {"confirm-name": "test"}).status == 400
     answer = browser.post("/account?form=delete", {"confirmed": "yes", "confirm-name": "test"})
     assert answer.location.startswith("/account/end/")
-    assert browser.get(answer.location).status == 200
     cluster.wait(lambda: User.select().count() == 0)
     gone = browser.get(answer.location)
+    assert gone.status == 200
     assert "Goodbye" in gone.text
     assert "__Host-conpaas" not in browser.cookies
     assert not cluster.machines
+
+
+def delete_account(browser):
+    """Have the browser's user delete himself; return where that is shown."""
+    fields = {"confirmed": "yes", "confirm-name": "test"}
+    return browser.post("/account?form=delete", fields).location
+
+
+def test_who_deletes_himself_is_shown_how_far_it_is_while_he_is_shut_out(browser, cluster, aid):
+    held, destroy = threading.Event(), cluster.provider.on_destroy
+    cluster.provider.on_destroy = lambda machine: (held.wait(10), destroy(machine))
+    page = delete_account(browser)
+    cluster.wait(lambda: User.get_by_id(1).disabled)
+    shown, refused = browser.get(page), browser.get("/account")
+    held.set()
+    assert (shown.status, refused.status) == (200, 403)
+    assert shown.all("progress")
+    cluster.wait(lambda: User.select().count() == 0)
+
+
+def test_a_deletion_that_fails_tells_who_is_shut_out_whom_to_ask(browser, cluster, aid):
+    cluster.provider.fail_next("destroy_machine", "closed today", times=9)
+    page = delete_account(browser)
+    cluster.wait(lambda: "closed today" in browser.get(page).text)
+    failed = browser.get(page)
+    assert "An administrator can delete what is left" in failed.text
+    assert "/account" not in failed.links
 
 
 def test_an_administrator_is_told_why_the_own_account_stays(browser):

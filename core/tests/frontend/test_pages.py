@@ -4,6 +4,8 @@ import gzip
 import json
 from urllib.parse import quote
 
+import pytest
+
 from conpaas.api import Applications, Services
 from conpaas.rpc import finish
 from conpaas.state import State
@@ -197,6 +199,20 @@ def test_a_file_goes_up_and_comes_down_again(browser, service):
     got = browser.get(f"{service}/operations/get_file")
     assert got.content == content
     assert "attachment" in got.headers["content-disposition"]
+
+
+@pytest.mark.parametrize("lost", [3, 40, 5000])
+def test_a_file_that_breaks_off_in_the_browser_is_not_taken_for_a_whole_one(
+    browser, service, lost
+):
+    content = gzip.compress(bytes(range(256)) * 4000)
+    browser.upload(f"{service}/operations/put_file", {}, "content", "whole", content)
+    other = content[::-1]
+    page = browser.upload(
+        f"{service}/operations/put_file", {}, "content", "part", other, lost=lost
+    )
+    assert page.status == 400
+    assert browser.get(f"{service}/operations/get_file").content == content
 
 
 def test_a_file_without_the_right_token_is_not_taken(browser, service):

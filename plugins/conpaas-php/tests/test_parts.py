@@ -62,11 +62,12 @@ def test_only_proxies_and_the_node_itself_are_answered(site: Site) -> None:
         ask(web.address, "/style.css", port=8080, source="127.9.9.9", headers=named)
     for source, is_answered in ((proxy.address, True), ("127.9.9.9", False)):
         with socket.create_connection((backend.address, 9000), 5, (source, 0)) as connection:
-            connection.sendall(bytes.fromhex("0101000100080000 0001000000000000"))
-            connection.sendall(bytes.fromhex("0104000100000000 0105000100000000"))
             try:
+                connection.sendall(bytes.fromhex("0101000100080000 0001000000000000"))
+                # Whoever is refused may be so before this is sent, or after.
+                connection.sendall(bytes.fromhex("0104000100000000 0105000100000000"))
                 answer = connection.recv(100)
-            except ConnectionResetError:
+            except (BrokenPipeError, ConnectionResetError):
                 answer = b""
             assert bool(answer) == is_answered
 

@@ -16,6 +16,7 @@ from conpaas.rpc import Upload
 from conpaas.state import State
 from conpaas.testing import Cluster
 from conpaas_web.rehearsal import RehearsalAgent, RehearsalPlugin, Stage, packed
+from conpaas_web.topology import FILES
 
 
 class Theatre:
@@ -110,8 +111,19 @@ class Theatre:
         return {h.agent.place.node: h.agent for h in self.cluster.agents(self.aid, 1)}
 
     def parts(self) -> dict[str, list[str]]:
-        """Return what each node runs."""
-        return {node: sorted(agent.parts) for node, agent in self.agents().items()}
+        """Return what each node carries."""
+        return {
+            node: sorted(part for part in agent.parts if part != FILES)
+            for node, agent in self.agents().items()
+        }
+
+    def asks(self) -> dict[str, list[str]]:
+        """Return whom each web node asks for files; nobody else gives any."""
+        parts = {node: agent.parts for node, agent in self.agents().items()}
+        found = {n: sorted(p["web"]["asked"]) for n, p in parts.items() if "web" in p}
+        giving = {agent.place.address for agent in self.agents().values() if FILES in agent.parts}
+        assert giving == {address for asked in found.values() for address in asked}
+        return found
 
     def machine(self, node: str) -> Any:
         return self.cluster.machine(int(node.removeprefix("node-")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from conpaas.agent.config import AgentSection
 from conpaas.agent.mounts import Mounts, SystemMounts
 from conpaas.jobs import JobRunner
 from conpaas.plugins import Plugins
+from conpaas.reception import Room
 from conpaas.records import Records, Store
 from conpaas.rpc import JobState, Operation, find_operation
 from conpaas.supervisor.base import BaseSupervisor
@@ -83,6 +85,11 @@ class AgentHost:
                 self._told = told
 
     # -- what jobs change ---------------------------------------------------------------------
+
+    @property
+    def room(self) -> Room:
+        """Where the files lie that jobs work on; how long they may be, the manager knows."""
+        return Room(self.agent.root / "var/cache/cpsagent", sys.maxsize)
 
     def declared(self, operation: str) -> Operation:
         """Return the declaration of an operation of the agent."""

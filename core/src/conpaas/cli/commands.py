@@ -82,6 +82,7 @@ def _described(object_name: str, operation: str, where: str) -> Command:
         confirm="",
         follow="",
         public=False,
+        prints=False,
         written=where,
         words=tuple(flag for action in parser._actions for flag in action.option_strings),
     )

@@ -16,6 +16,7 @@ from conpaas.schema import Hint
 from conpaas.service import Role
 
 FORMATS = ("table", "json", "yaml", "csv", "value")
+_SAVED = "Where to save it; - is stdout"
 _PLAIN = {str: "text", int: "integer", float: "number", Upload: "upload"}
 #: The columns of a list of jobs: the others are in ``job get`` and in the other formats.
 _JOB_COLUMNS = ("id", "target", "operation", "state", "percent", "message", "created")
@@ -78,6 +79,7 @@ def command(
         confirm=operation.confirm,
         follow=operation.follow,
         public=operation.public,
+        prints=operation.prints,
         written="",
         words=(),
     )
@@ -186,7 +188,8 @@ def _fields(hint: Any) -> tuple[str, ...]:
 def _switches(operation: Operation, result: str, taken: Collection[str]) -> list[Argument]:
     wanted = []
     if result == "file":
-        wanted.append(_switch("output", "text", "-o", "FILE", "Where to save it; - is stdout"))
+        where = "Where to save it; default: stdout" if operation.prints else _SAVED
+        wanted.append(_switch("output", "text", "-o", "FILE", where))
     else:
         formats = _switch("format", "choice", "-f", "FORMAT", "How to show the result")
         formats["choices"] = {name: name for name in FORMATS}

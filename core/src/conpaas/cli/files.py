@@ -78,8 +78,11 @@ def save(response: http.client.HTTPResponse, output: str | None, fallback: str) 
         Failure: It broke off, or cannot be written.
     """
     if output == "-":
-        for piece in _pieces(response):
-            sys.stdout.buffer.write(piece)
+        if sys.stdout.isatty():
+            _show(response)
+        else:
+            for piece in _pieces(response):
+                sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
         return output
     name = output or _offered(response) or fallback
@@ -98,26 +101,50 @@ def save(response: http.client.HTTPResponse, output: str | None, fallback: str) 
     return name
 
 
-def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _show(response: http.client.HTTPResponse) -> None:
+    """Write a download to a terminal: what could command the terminal is made visible."""
+    from codecs import getincrementaldecoder
+
+    decoder = getincrementaldecoder("utf-8")("replace")
+    for piece in _pieces(response, shown=True):
+        sys.stdout.write(visible(decoder.decode(piece), keep="\n\t"))
+    sys.stdout.write(visible(decoder.decode(b"", True), keep="\n\t"))
+    sys.stdout.flush()
+
+
+def _pieces(response: http.client.HTTPResponse, *, shown: bool = False) -> Iterator[bytes]:
     from http.client import HTTPException
 
-    size, got = int(response.getheader("Content-Length") or 0), 0
-    meter = Meter() if size >= _WORTH_A_BAR and sys.stderr.isatty() else None
+    told, got = response.getheader("Content-Length"), 0
+    size = int(told or 0)
+    worth = sys.stderr.isatty() and not shown and (told is None or size >= _WORTH_A_BAR)
+    meter = Meter() if worth else None
     while True:
         try:
             piece = response.read(_PIECE)
         except (HTTPException, OSError) as error:
-            raise Unreachable(f"the file broke off after {got} bytes: {error}") from None
+            _end(meter)
+            raise Unreachable(_broken_off(got, str(error))) from None
         if not piece:
             break
         got += len(piece)
-        if meter is not None:
+        if meter is not None and told is not None:
             meter.step(100 * got // size, f"receiving {got >> 20} of {size >> 20} MB")
+        elif meter is not None and got >= _WORTH_A_BAR:
+            meter.count(f"receiving: {got >> 20} MB so far")
         yield piece
+    _end(meter)
+    if got < size:
+        raise Unreachable(_broken_off(got, f"it has {size} bytes"))
+
+
+def _end(meter: Meter | None) -> None:
     if meter is not None:
         meter.end()
-    if got < size:
-        raise Unreachable(f"the file broke off after {got} of {size} bytes")
+
+
+def _broken_off(got: int, why: str) -> str:
+    return f"the file broke off after {got} bytes ({why}); the log of the service may say why"
 
 
 def _offered(response: http.client.HTTPResponse) -> str:

@@ -32,6 +32,12 @@ class Meter:
         else:
             self._write(f"[{percent:3d}%] {message}\n")
 
+    def count(self, message: str) -> None:
+        """Show how much there is so far, of something whose size is not known: on a terminal."""
+        if self._terminal and message != self._seen:
+            self._seen = message
+            self._write(f"\r\x1b[K{fitting(message, _columns() - 1)}")
+
     def note(self, text: str) -> None:
         """Show something that is not a step."""
         self._seen = ""

@@ -108,7 +108,8 @@ def _call(
         from conpaas.cli.files import save
 
         response = director.download(path, arguments)
-        name = save(response, switches.get("output"), command["operation"])
+        output = switches.get("output") or ("-" if command["prints"] else None)
+        name = save(response, output, command["operation"])
         if name != "-":
             print(f"File '{name}' written.")
         return

@@ -42,7 +42,8 @@ class Command(TypedDict):
     shown, ``nodes`` is the argument that the counts of the roles make up, ``result`` is ``rows``,
     ``record``, ``file`` or ``value``, ``follow`` is the operation to go on reading with,
     ``written`` is ``module:class`` of a hand-written command, whose options are ``words``.  What
-    is ``public`` is called without logging in.
+    is ``public`` is called without logging in.  A file that is text is one that the command
+    ``prints``, unless it is told where to save it.
     """
 
     object: str
@@ -64,6 +65,7 @@ class Command(TypedDict):
     confirm: str
     follow: str
     public: bool
+    prints: bool
     written: str
     words: tuple[str, ...]
 

@@ -13,7 +13,7 @@ from conpaas.errors import NotFoundError
 from conpaas.front import CLIENT_HEADER
 from conpaas.frontend.service_types import manager_class
 from conpaas.plugins import Plugins
-from conpaas.rpc import Operation, operations, stub
+from conpaas.rpc import JobReport, Operation, operations, stub
 
 READ_TIMEOUT = 20.0  #: seconds for a question
 CHANGE_TIMEOUT = 60.0  #: seconds for a call that changes something
@@ -116,6 +116,10 @@ class Api:
         """Return the stub of a service's manager."""
         channel = self.service_channel(aid, sid)
         return stub(manager_class(self._director.plugins, service_type), channel)
+
+    def job_report(self, number: int) -> JobReport:
+        """Return a job's present report; whoever deletes himself may still ask for that."""
+        return self.channel("/api/v1").report(f"/api/v1/jobs/{number}")
 
     def service_channel(self, aid: int, sid: int, timeout: float = READ_TIMEOUT) -> HttpChannel:
         """Return the way to a service's manager, through the director."""

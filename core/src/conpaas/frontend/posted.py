@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -69,20 +70,43 @@ def read_form(req: Request, visit: Visit) -> Posted:
 def _multipart(req: Request, visit: Visit) -> Posted:
     posted = Posted()
     try:
-        for part in cast("MultipartForm", req.get_media()):
+        parts = iter(cast("MultipartForm", req.get_media()))
+        for part in parts:
             name = part.name or ""
             if part.filename is None:
                 posted.texts[name] = part.text or ""
                 continue
             visit.check_csrf(posted.text(CSRF_FIELD))
             if part.filename:
-                stream = cast("Any", part.stream)
+                stream = cast("IO[bytes]", _Whole(part.stream, parts))
                 posted.upload = Upload(stream, part.filename.replace("\\", "/").split("/")[-1])
                 return posted
     except falcon.MediaMalformedError as error:
         raise InvalidError(f"the form is malformed: {error.description}") from None
     visit.check_csrf(posted.text(CSRF_FIELD))
     return posted
+
+
+class _Whole:
+    """A file that is the last part of a form, and ends where the form says so."""
+
+    def __init__(self, stream: Any, parts: Iterator[Any]) -> None:
+        self._stream = stream
+        self._parts = parts
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next piece, empty at the end.
+
+        Raises:
+            InvalidError: The form broke off: what is here is a part of the file only.
+        """
+        piece = cast("bytes", self._stream.read(size))
+        if not piece or size < 0:
+            try:
+                next(self._parts, None)
+            except falcon.MediaMalformedError:
+                raise InvalidError("the file broke off on its way here: try again") from None
+        return piece
 
 
 def _one(value: str | list[str]) -> str:

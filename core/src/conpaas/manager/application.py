@@ -26,6 +26,7 @@ from conpaas.manager.news import News
 from conpaas.manager.nodes import Node
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
+from conpaas.reception import Room
 from conpaas.records import Records, Store
 from conpaas.rpc import (
     Job,
@@ -250,6 +251,11 @@ class ApplicationManager:
     def _job_ended(self) -> None:
         self.handover.try_now()
         self.news.wake()  # what had to wait for it need not wait any more
+
+    @property
+    def room(self) -> Room:
+        """Where the files lie that jobs work on."""
+        return Room(self.directory, self.config.limits.data)
 
     def declared(self, operation: str) -> Operation:
         """Return the declaration of an operation of the manager itself."""

@@ -47,7 +47,9 @@ class ServiceManager(
         ``on_start(nodes)``: make the first nodes serve.
 
     May override:
-        ``first_roles``: the roles of the nodes that ``start`` begins with.
+        ``first_roles``: the roles of the nodes that the first ``start`` begins with.
+        ``roles_at_start()``: those that each ``start`` begins with, and that ``repair`` sees to;
+        default: the first ones.
         ``on_stop()``: wind down, before the machines go.  ``on_nodes_added(nodes)``: new nodes
         are there; default: as ``on_start``.  ``on_nodes_leaving(nodes)``: drain them, before
         their machines go.  ``on_nodes_removed(nodes)``: they are gone, tell the others.
@@ -60,6 +62,7 @@ class ServiceManager(
         ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
         ``due()``: an operation whose time has come.
         ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
+        ``kept_metrics()``: what else of it you look at, by ``self.place.samples``.
 
     Given to you:
         ``self.nodes`` (the living ones, oldest first), ``self.agent(node)`` (a stub typed as your
@@ -67,6 +70,8 @@ class ServiceManager(
         ``self.store`` (a persisted dictionary of JSON values), ``self.blobs`` (files that
         survive the manager's machine), ``self.log``, ``self.state`` (never set it);
         ``self.publish(values)`` and ``self.published()`` (what services tell each other);
+        ``self.place.note(text)`` (in the history: what happened to the service);
+        ``self.place.machines.fence(nodes)`` (destroy the machines of lost nodes at once);
         ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
         service runs, and keeps, on the manager's machine: stopped and removed with the service).
 
@@ -74,7 +79,7 @@ class ServiceManager(
     They may be called again after a crash, so their steps must be idempotent.
     """
 
-    #: The roles of the nodes that ``start`` begins with; empty means one of the default role.
+    #: The roles of the nodes that the first ``start`` begins with; empty: one of the default role.
     first_roles: ClassVar[tuple[str, ...]] = ()
 
     # -- given to users by core ---------------------------------------------------------------
@@ -90,7 +95,7 @@ class ServiceManager(
     )
     def start(self, cloud: Cloud = None) -> Job[None]:
         """Start the service on its first nodes."""
-        roles = self._first_roles()
+        roles = self.roles_at_start()
         yield Progress(0, f"asking for {machines(len(roles))}")
         nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
         yield from scaled(self.initialise(nodes), 50, 60)
@@ -140,7 +145,7 @@ class ServiceManager(
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
         there = Counter(node.role for node in self.nodes)
-        missing = list((Counter(self._first_roles()) - there).elements())
+        missing = list((Counter(self.roles_at_start()) - there).elements())
         kept = self._kept_addresses(missing, gone)
         # Those whose address somebody else gets are known until somebody has it.
         without_heir = [node for node in gone if node not in kept]
@@ -263,6 +268,13 @@ class ServiceManager(
     def on_start(self, nodes: list[Node]) -> Handled:
         """Make the first nodes serve."""
 
+    def roles_at_start(self) -> tuple[str, ...]:
+        """Return the roles of the nodes that ``start`` begins with, by position.
+
+        A ``repair`` sees to it that the service has them; the default is that of ``first_roles``.
+        """
+        return self.first_roles or (self.service.default_role.name,)
+
     def on_stop(self) -> Handled:
         """Wind down, before the machines go."""
         return None
@@ -314,9 +326,6 @@ class ServiceManager(
         yield from ()
 
     # -- core's own ---------------------------------------------------------------------------
-
-    def _first_roles(self) -> tuple[str, ...]:
-        return self.first_roles or (self.service.default_role.name,)
 
     def _part(self, nodes: Sequence[Node], low: int, high: int) -> Job[None]:
         """Take from nodes what must be kept; nothing keeps their machines from going."""

@@ -106,6 +106,11 @@ class Book:
             )
             self._note(number, state, reason)
 
+    def note(self, number: int, text: str) -> None:
+        """Note what happened to a service, whose state stays as it is."""
+        with self.records.transaction():
+            self._note(number, self.states()[number], text)
+
     def history(self, number: int) -> list[Change]:
         """Return the changes of a service's state, oldest first."""
         rows = self.records.execute("SELECT * FROM change WHERE service = ? ORDER BY id", number)

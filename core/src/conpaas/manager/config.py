@@ -34,6 +34,9 @@ class LimitsSection:
     repository: Annotated[int, "Of an application's git repository, at most as much as upload"] = (
         1 << 30
     )
+    data: Annotated[int, "Of a file of data that is loaded, such as a dump of a database"] = (
+        10 << 30
+    )
     unpacked: Annotated[int, "Of what an archive holds"] = 4 << 30
     members: Annotated[int, "Files and directories in an archive"] = 100_000
     backup: Annotated[int, "Of a backup that is kept by manager and director"] = 10 << 30

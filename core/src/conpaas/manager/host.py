@@ -25,6 +25,7 @@ from conpaas.manager.place import Blobs, Machines, Nodes, Volumes
 from conpaas.manager.volumes import ServiceVolumes
 from conpaas.manager.ways import Ways
 from conpaas.plugins import Plugins
+from conpaas.reception import Room
 from conpaas.records import Store
 from conpaas.rpc import JobState, Operation, find_operation, stub
 from conpaas.service import Service
@@ -83,6 +84,7 @@ class ServiceHost:
         self.max_nodes = config.limits.nodes_per_service
         self.upload_limit = config.limits.upload
         self.backup_limit = config.limits.backup
+        self.data_limit = config.limits.data
         self.unpacked_limit = config.limits.unpacked
         self.members_limit = config.limits.members
         self.volume_limit = config.limits.volume
@@ -123,6 +125,11 @@ class ServiceHost:
     def history(self) -> list[Change]:
         """Return the changes of state, oldest first."""
         return self._book.history(self.number)
+
+    def note(self, text: str) -> None:
+        """Note in the history, and in the log, what happened to the service."""
+        self._book.note(self.number, text)
+        self.log.info("%s", text)
 
     def agent(self, node: Node) -> Any:
         """Return a stub of a node's agent."""
@@ -174,6 +181,11 @@ class ServiceHost:
         return {service.sid: service.name for service in self._desk.list_services()}
 
     # -- what jobs change ---------------------------------------------------------------------
+
+    @property
+    def room(self) -> Room:
+        """Where the files lie that jobs work on."""
+        return Room(self.directory, self.data_limit)
 
     def declared(self, operation: str) -> Operation:
         """Return the declaration of an operation of the service."""

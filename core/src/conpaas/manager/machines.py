@@ -109,6 +109,10 @@ class ServiceMachines:
         yield from self._remove(self._listed() | {node.machine for node in nodes})
         self._book.forget_nodes(nodes)
 
+    def fence(self, nodes: Sequence[Node]) -> Job[None]:
+        """Destroy the machines of nodes, and keep the nodes noted for those that replace them."""
+        yield from self._remove([node.machine for node in nodes])
+
     def tidy(self) -> Job[None]:
         """Give back the nodes that never joined, and the machines that are no node's."""
         joining = self._book.nodes(self._number, NodeState.JOINING)

@@ -84,6 +84,16 @@ class Machines(Protocol):
     def release_all(self) -> Job[None]:
         """Give back every machine that anybody knows of for this service."""
 
+    def fence(self, nodes: Sequence[Node]) -> Job[None]:
+        """Destroy the machines of nodes, so that whatever runs there does not any more.
+
+        The nodes stay noted: who replaces them gets their address, position and volumes.  It may
+        be repeated; when it returns, the machines are gone.
+
+        Raises:
+            CloudError: A machine could not be destroyed: it may run still.
+        """
+
     def tidy(self) -> Job[None]:
         """Give back the nodes that never joined, and the machines that are no node's."""
 
@@ -161,6 +171,7 @@ class ManagerPlace(Protocol):
     max_nodes: int
     upload_limit: int  #: bytes
     backup_limit: int  #: bytes
+    data_limit: int  #: bytes of a file that a job works on
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
     volume_limit: int  #: MB of a volume
@@ -180,6 +191,9 @@ class ManagerPlace(Protocol):
 
     def history(self) -> list[Change]:
         """Return the changes of state, oldest first."""
+
+    def note(self, text: str) -> None:
+        """Note in the history, and in the log, what happened to the service."""
 
     def agent(self, node: Node) -> Any:
         """Return a stub of a node's agent."""

@@ -110,7 +110,7 @@ class Supervisor(BaseSupervisor):
         self._control("-an")
         deadline = time.monotonic() + 10
         for name in self.names():
-            while not _listens(self.directory / name / "supervise" / "control"):
+            while not self._is_taken_up(name):
                 if time.monotonic() > deadline:
                     raise UnreachableError(
                         f"s6-svscan has not taken up {name!r}; does it run on {self.directory}?"
@@ -237,7 +237,9 @@ class Supervisor(BaseSupervisor):
         return answer.returncode == 0
 
     def _is_taken_up(self, name: str) -> bool:
-        return _listens(self.directory / name / "supervise" / "control")
+        # It listens before it has a status, without which s6's commands fail at once.
+        supervise = self.directory / name / "supervise"
+        return _listens(supervise / "control") and (supervise / "status").exists()
 
     def _wait_until_released(self, control: Path, name: str, wait: float = 30.0) -> None:
         deadline = time.monotonic() + wait

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from conpaas_mysql.backup_agent import DatabaseBackupAgent
 from conpaas_mysql.balancer_agent import BalancerAgent
-from conpaas_mysql.database_agent import DatabaseAgent
-from conpaas_mysql.dump_agent import DumpAgent
 
 
-class MysqlAgent(DatabaseAgent, BalancerAgent, DumpAgent):
+class MysqlAgent(DatabaseBackupAgent, BalancerAgent):
     """Runs a database (role ``mysql``), or balances connections (role ``glb``)."""

@@ -1,38 +1,198 @@
-"""Directs the databases and balancers: from whatever is there to where it belongs."""
+"""Directs the databases and balancers of a service, and tells users where it is."""
 
 from __future__ import annotations
 
-from conpaas.features.volumes.manager import VolumeManager
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from conpaas.api import VolumeInfo
+from conpaas.errors import AgentError, ConPaaSError, InvalidError, WrongStateError
 from conpaas.manager.base import Node
-from conpaas.rpc import Job
-from conpaas_mysql.agent import MysqlAgent
+from conpaas.rpc import Job, Progress, expose, scaled
+from conpaas.state import STARTABLE
+from conpaas_mysql.faults import name_of, position_of
+from conpaas_mysql.looking import GLB, MYSQL, ordered
+from conpaas_mysql.parts import MYSQL_PORT, USER, data_volume
+from conpaas_mysql.settings_manager import SettingsManager
 
 
-class ClusterManager(VolumeManager[MysqlAgent]):
+@dataclass(frozen=True)
+class Address:
+    """Where the service is reached; ``command`` is a client's, which asks for the password.
+
+    ``others`` are the addresses of its other balancers, or databases if it has no balancer.
+    """
+
+    host: str
+    port: int
+    user: str
+    command: str
+    others: tuple[str, ...]
+
+
+class ClusterManager(SettingsManager):
     """Keeps one cluster: two never arise, and what was acknowledged is never given up."""
 
+    # -- the nodes ----------------------------------------------------------------------------
+
+    def roles_at_start(self) -> tuple[str, ...]:
+        """Return the roles of the nodes that there were: each database comes back to its data."""
+        return self.noted.roles or (MYSQL,)
+
+    def choose_nodes(self, role: str, count: int) -> list[Node]:
+        """Return the nodes of a role with the highest positions: the first one has the address."""
+        return ordered(self.nodes, role)[::-1][:count]
+
+    def check_remove(self, counts: dict[str, int]) -> None:
+        """Refuse to leave no database, or none that takes queries."""
+        leaving = {node.id for node in self.choose_nodes(MYSQL, counts.get(MYSQL, 0))}
+        staying = [node for node in self.databases if node.id not in leaving]
+        if not staying:
+            raise InvalidError(
+                f"Not enough '{MYSQL}' nodes will be left: the service must keep one. Stop it to "
+                "give up all its machines"
+            )
+        picture = self.look()
+        if leaving and not any(picture.takes_queries(name_of(node)) for node in staying):
+            names = ", ".join(picture.label(name_of(node)) for node in staying)
+            raise WrongStateError(
+                f"{names} would stay, and takes no queries now: wait until it does"
+            )
+
+    def foresee(self, more: dict[str, int], fewer: dict[str, int]) -> list[str]:
+        """Return in sentences what else would change."""
+        told = []
+        there = Counter(node.role for node in self.nodes)
+        databases = there[MYSQL] + more.get(MYSQL, 0) - fewer.get(MYSQL, 0)
+        balancers = there[GLB] + more.get(GLB, 0) - fewer.get(GLB, 0)
+        if balancers and not there[GLB]:
+            told.append("The service gets another address, that of the balancer.")
+        if there[GLB] and not balancers:
+            told.append("The service gets another address, that of its first database.")
+        if fewer.get(MYSQL):
+            told.append(
+                "The volumes of the databases that go are deleted: the others have the data."
+            )
+        if databases > 1 and not balancers:
+            told.append(
+                "Nobody uses the other databases unless the application does: add a glb, which "
+                "shares connections out."
+            )
+        if databases == 2 and databases != there[MYSQL]:
+            told.append(
+                "When one of two databases is lost, queries fail for some seconds, until the "
+                "manager has made sure that it is gone; of three the others go on by themselves."
+            )
+        return told
+
     def on_start(self, nodes: list[Node]) -> Job[None]:
-        """Bring all nodes to where they belong."""
-        yield from self.settle()
+        """Bring all nodes to where they belong, and tell the address."""
+        self.noted.mounted = {}
+        yield from scaled(self.settle(), 0, 99)
+        if node := self.address_node():
+            yield Progress(99, f"the databases are at {node.address}, port {MYSQL_PORT}")
 
-    def settle(self) -> Job[None]:
-        """Bring all nodes to where they belong; repeated, it does what is left."""
-        raise NotImplementedError
+    def on_stop(self) -> Job[None]:
+        """Stop balancers, then databases one after the other: the data stays on its volumes."""
+        self.unpublish()
+        self.noted.started = {}
+        self.noted.away = ()
+        for node, answer in self.ask_each(lambda agent: agent.leave_balancer(), self.balancers):
+            if isinstance(answer, ConPaaSError):
+                self.log.warning("%s does not stop balancing: %s", node.id, answer)
+        yield from self.stop_in_order(self.databases[::-1])
 
-    @property
-    def databases(self) -> list[Node]:
-        """The nodes of the role ``mysql`` that serve, oldest first."""
-        return [node for node in self.nodes if node.role == "mysql"]
+    def on_nodes_added(self, nodes: list[Node]) -> Job[None]:
+        """Take new nodes in; where that fails, the others go on without them."""
+        try:
+            yield from self.settle()
+        except ConPaaSError:
+            added = {node.id for node in nodes}
+            if any(node.id not in added for node in self.databases):
+                yield from self.settle_anyhow(without=nodes)
+            raise
 
-    @property
-    def balancers(self) -> list[Node]:
-        """The nodes of the role ``glb`` that serve, oldest first."""
-        return [node for node in self.nodes if node.role == "glb"]
+    def on_nodes_leaving(self, nodes: list[Node]) -> Job[None]:
+        """Have the balancers drain databases that leave, and stop these when nobody uses them."""
+        databases = ordered(nodes, MYSQL)[::-1]
+        yield from scaled(self.drain(databases), 0, 40)
+        yield from scaled(self.settle_anyhow(), 40, 60)
+        try:
+            yield from scaled(self.stop_in_order(databases), 60, 95)
+        except ConPaaSError as error:
+            # Their machines go next: then they do not run any more, whatever they say.
+            yield Progress(95, f"going on, although: {error}")
+        for node, answer in self.ask_each(
+            lambda agent: agent.leave_balancer(), ordered(nodes, GLB)
+        ):
+            if isinstance(answer, ConPaaSError):
+                self.log.warning("%s does not stop balancing: %s", node.id, answer)
 
-    def a_database(self) -> Node:
-        """Return a database that takes queries, one that is no donor if possible.
+    def on_nodes_removed(self, nodes: list[Node]) -> Job[None]:
+        """Have the others forget the nodes that are gone, and delete what these leave behind."""
+        yield from self.settle_anyhow()
 
-        Raises:
-            WrongStateError: None does.
-        """
-        raise NotImplementedError
+    def on_node_lost(self, node: Node) -> Job[None]:
+        """Make sure that it does not run any more, then have the others go on without it."""
+        name = name_of(node) if node.role == MYSQL else f"{node.role}-{node.position + 1}"
+        self.place.note(f"{name} ({node.address}) is lost: it is replaced")
+        if node.role == MYSQL:
+            yield from scaled(self.place.machines.fence([node]), 0, 40)
+        yield from scaled(self.settle_anyhow(), 40, 100)
+
+    def on_outdated(self) -> Job[None]:
+        """Look what happened, and bring all nodes to where they belong."""
+        if failures := (yield from self.settle(strict=False)):
+            raise AgentError("; ".join(failures))
+
+    # -- the volumes --------------------------------------------------------------------------
+
+    def check_parting(self, volume: VolumeInfo) -> None:
+        """Refuse to take data from databases, or the last copy of it from the service."""
+        names = {data_volume(self.number, position_of(name)): name for name in self.noted.members}
+        name = names.get(volume.name)
+        if name is None:
+            return
+        if self.state not in STARTABLE:
+            raise WrongStateError(
+                f"the volume {volume.name} has the data of {name}: remove that node, and its "
+                "volume goes with it"
+            )
+        left = self.noted.left
+        others = [at for other, at in left.items() if other != name]
+        if name not in left or max(others, default=-1) < left[name]:
+            raise WrongStateError(
+                f"the volume {volume.name} has the newest data of the service, perhaps the only "
+                "copy: remove the service to give up its data"
+            )
+
+    def on_volume_taken(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        """Stop the database whose data are on a volume that is detached to grow."""
+        if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            yield from scaled(self.drain([node]), 0, 50)
+            yield from scaled(self.stop_in_order([node]), 50, 100)
+
+    def on_volume_back(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        """Have its database go on."""
+        if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            yield from self.settle()
+
+    # -- given to users -----------------------------------------------------------------------
+
+    @expose(reads=True)
+    def get_address(self) -> Address:
+        """Tell where the databases are reached, and a client's command for it."""
+        node = self.address_node() if self.state not in STARTABLE else None
+        if node is None:
+            raise WrongStateError(
+                f"service {self.number} is {self.state} and has no address: start it"
+            )
+        alike: Sequence[Node] = self.balancers or self.databases
+        return Address(
+            host=node.address,
+            port=MYSQL_PORT,
+            user=USER,
+            command=f"mysql -h {node.address} -P {MYSQL_PORT} -u {USER} -p",
+            others=tuple(other.address for other in alike if other.id != node.id),
+        )

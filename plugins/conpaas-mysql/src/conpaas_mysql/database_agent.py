@@ -2,16 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+from conpaas.agent.base import AgentPlace, LogFile
+from conpaas.errors import AgentError, ConPaaSError, UnreachableError
 from conpaas.features.volumes.agent import VolumeAgent
-from conpaas.rpc import Job, expose
-from conpaas.schema import Option
+from conpaas.rpc import Job, Progress, expose
+from conpaas.schema import Option, from_json, to_json
+from conpaas_mysql import galera, starting
+from conpaas_mysql.client import Session, session
+from conpaas_mysql.directories import Directories
+from conpaas_mysql.mariadb import HEALTH, MariaDb
 from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Position
+from conpaas_mysql.sessions import wait_for_sessions
+from conpaas_mysql.status import database_status
+from conpaas_mysql.waiting import until_synced
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+_PART, _WANTED, _CREATING = "database", "database-wanted", "database-creating"
+#: Seconds within which a member that is told to go on alone does so.
+_PROMOTE_TIMEOUT = 20.0
+#: Seconds that sessions have to end what they are doing, before the server ends.
+_SESSIONS_TIMEOUT = 10.0
 
 
 class DatabaseAgent(VolumeAgent):
-    """Runs MariaDB with Galera; every operation may be repeated."""
+    """Runs MariaDB with Galera; every operation may be repeated.
+
+    Given to you:
+        ``self.database`` (the server, once it was configured), ``self.administer()`` (SQL as the
+        administrator).
+    """
+
+    def __init__(self, place: AgentPlace) -> None:
+        super().__init__(place)
+        # A machine may be reached by an address that none of its interfaces has.
+        on_machine = place.root == Path("/")
+        self._listen = "0.0.0.0" if on_machine else place.address  # noqa: S104
+        self._configuring = threading.Lock()
+
+    @property
+    def part(self) -> DatabasePart:
+        """What this database does.
+
+        Raises:
+            AgentError: Nobody has told it.
+        """
+        if _PART not in self.store:
+            raise AgentError("this node has not been told to run a database")
+        part: DatabasePart = from_json(self.store[_PART], DatabasePart, _PART)
+        return part
+
+    @property
+    def database(self) -> MariaDb:
+        """The server.
+
+        Raises:
+            AgentError: This node was not told to run one.
+        """
+        return self._database(self.part)
+
+    @contextmanager
+    def administer(self, seconds: float = 5.0) -> Iterator[Session]:
+        """Connect to the server as its administrator.
+
+        Args:
+            seconds: That any answer may take.
+
+        Raises:
+            AgentError: This node was not told to run one, or it does not answer.
+        """
+        try:
+            with session(self.database.directories.socket, seconds=seconds) as connection:
+                yield connection
+        except UnreachableError as error:
+            raise AgentError(error.message) from error
+
+    # -- what it is told -----------------------------------------------------------------------
 
     @expose()
     def configure_database(
@@ -23,7 +97,16 @@ class DatabaseAgent(VolumeAgent):
 
         It is not started, and not started again.  Returns whether anything is new.
         """
-        raise NotImplementedError
+        with self._configuring:
+            try:
+                changed = self._database(part).configure(part, secrets)
+            except OSError as error:
+                raise AgentError(f"the database: {error.strerror or error}") from error
+            told = to_json(part)
+            if self.store.get(_PART) != told:
+                self.store[_PART] = told
+                changed = True
+        return changed
 
     @expose(resumes=True)
     def create_database(self) -> Job[None]:
@@ -32,16 +115,28 @@ class DatabaseAgent(VolumeAgent):
         Raises:
             AgentError: There is data already: nothing happens to it.
         """
-        raise NotImplementedError
+        database = self.database
+        if database.has_data and not self.store.get(_CREATING):
+            raise AgentError("there are data on the volume already: nothing happens to them")
+        yield Progress(0, "setting up an empty database")
+        self.store[_CREATING] = True
+        if not database.has_data:
+            database.stop()
+            database.create_data()
+        yield from self._begin()
+        self.store[_CREATING] = False
 
     @expose(resumes=True)
     def bootstrap_database(self) -> Job[None]:
         """Run the first member of a cluster on the data that is here; the others join it.
 
-        Only the manager may decide this: it knows that no other member runs, and that none has more.
+        Only the manager may decide this: it knows that no other member runs, and none has more.
         One that is primary already is left alone.
         """
-        raise NotImplementedError
+        if not self.database.has_data:
+            raise AgentError("there are no whole data here that a cluster could begin with")
+        yield Progress(0, "beginning a cluster with the data of this node")
+        yield from self._begin()
 
     @expose(resumes=True)
     def join_database(self) -> Job[None]:
@@ -50,7 +145,12 @@ class DatabaseAgent(VolumeAgent):
         Raises:
             AgentError: It does not get there; tells the last words of its log.
         """
-        raise NotImplementedError
+        database = self.database
+        yield Progress(0, "joining the cluster")
+        self.store[_WANTED] = True
+        database.start()
+        yield from until_synced(database)
+        self.log.info("the database has joined the cluster")
 
     @expose(resumes=True)
     def promote_database(self) -> Job[None]:
@@ -58,17 +158,38 @@ class DatabaseAgent(VolumeAgent):
 
         Only the manager may decide this: it has made sure that the others do not run.
         """
-        raise NotImplementedError
+        with self.administer() as connection:
+            alone = not galera.group(connection).is_primary
+        yield Progress(0, "going on without the others")
+        if alone:
+            with self.administer() as connection:
+                connection.run("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'")
+            self.log.warning("the database goes on without those that it has lost")
+        yield from until_synced(self.database, patience=_PROMOTE_TIMEOUT)
 
     @expose(resumes=True)
     def stop_database(self) -> Job[None]:
         """Stop the server in order, when its sessions had some time to end; none is fine."""
-        raise NotImplementedError
+        yield Progress(0, "waiting for the sessions of the database")
+        self.store[_WANTED] = False
+        if _PART not in self.store:
+            return
+        database = self.database
+        if database.is_running:
+            yield from wait_for_sessions(database.directories.socket, _SESSIONS_TIMEOUT)
+            yield Progress(50, "stopping the database")
+        database.stop()
+        self.log.info("the database is stopped")
+
+    # -- how it is doing -----------------------------------------------------------------------
 
     @expose(reads=True, hidden=True)
     def get_database_status(self) -> DatabaseStatus:
         """Return how the database is; quick, and without waiting for a server that hangs."""
-        raise NotImplementedError
+        if _PART not in self.store:
+            return DatabaseStatus(False, False, False, 0, False, (), "", -1, False, 0)
+        part = self.part
+        return database_status(self._database(part), part, bool(self.store.get(_WANTED)))
 
     @expose()
     def recover_position(self) -> Position:
@@ -77,4 +198,80 @@ class DatabaseAgent(VolumeAgent):
         Raises:
             AgentError: It runs.
         """
-        raise NotImplementedError
+        database = self.database
+        if database.is_running:
+            raise AgentError("the database runs: its status tells the position")
+        try:
+            found = starting.recover(database.directories)
+        except OSError as error:
+            raise AgentError(str(error)) from error
+        return Position(found.cluster, found.number, found.was_last)
+
+    def logs(self) -> list[LogFile]:
+        """Return the logs of the database, where there are any."""
+        found = [
+            LogFile("mariadb.log", "what the database says", self.supervisor.log_file("mariadb")),
+            LogFile(
+                "mysql-health.log",
+                "what the program says that answers balancers",
+                self.supervisor.log_file(HEALTH),
+            ),
+        ]
+        return [*super().logs(), *(log for log in found if log.path.exists())]
+
+    def on_boot(self) -> None:
+        """Have the database run if it shall: as a member, never as the first of a cluster."""
+        super().on_boot()
+        if _PART not in self.store:
+            return
+        try:
+            if self.store.get(_WANTED):
+                self.database.start()
+        except (ConPaaSError, OSError) as error:
+            # The manager asks again; an agent that does not start could tell it nothing.
+            self.log.error("the database does not run: %s", error)
+
+    def collect(self) -> Iterable[Metric]:
+        """Measure the database too."""
+        # Late: clients import this file, and need none of it.
+        from conpaas_mysql import measures
+
+        yield from super().collect()
+        if _PART in self.store:
+            yield from measures.of_database(self.database)
+
+    # -- how it is done ------------------------------------------------------------------------
+
+    def _database(self, part: DatabasePart) -> MariaDb:
+        directories = Directories(self.root, self.volume_path(part.volume))
+        return MariaDb(directories, self.supervisor, self._listen)
+
+    def _begin(self) -> Job[None]:
+        """Run the first member of a cluster; one that is primary is left alone."""
+        database = self.database
+        self.store[_WANTED] = True
+        if database.is_running and not self._is_primary():
+            yield Progress(20, "ending a server that waits for others")
+            database.stop()
+        if not database.is_running:
+            database.start(bootstrap=True)
+        try:
+            yield from until_synced(database, restarts=0)
+        except AgentError:
+            # Started again, it would wait for others, and hide why it has ended.
+            self.store[_WANTED] = False
+            database.stop()
+            raise
+        self.log.info("the database is the first member of its cluster")
+
+    def _is_primary(self) -> bool:
+        """Whether the server belongs to the primary component; one on its way has some time."""
+        database = self.database
+        until = time.monotonic() + 3.0
+        while time.monotonic() < until and database.is_running:
+            try:
+                with session(database.directories.socket) as connection:
+                    return galera.group(connection).is_primary
+            except UnreachableError:
+                time.sleep(0.1)
+        return False

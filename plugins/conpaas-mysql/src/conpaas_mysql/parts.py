@@ -17,9 +17,19 @@ USER = "mysqldb"  #: the user's account, and the system user that may use it loc
 Transfer = Literal["rsync", "mariabackup"]
 
 
+def member_name(position: int) -> str:
+    """Return the name of the database at a position."""
+    return f"mysql-{position + 1}"
+
+
+def data_volume(service: int, position: int) -> str:
+    """Return the name of the volume with the data of the database at a position."""
+    return f"mysql-{service}-{position + 1}"
+
+
 @dataclass(frozen=True)
 class Member:
-    """A database of the cluster; its name (``mysql-1``) tells the position, and outlives machines."""
+    """A database of the cluster; its name (``mysql-1``) is of its position, not its machine."""
 
     name: str
     address: str
@@ -73,15 +83,19 @@ class DatabaseStatus:
         has_data: There is a data directory that was set up, or received, as a whole.
         is_running: The server runs (it may not be ready).
         is_primary: It belongs to the primary component: it may take queries.
-        state: Galera's ``wsrep_local_state``: 1 joining, 2 donor, 3 joined, 4 synced; 0 not running.
+        state: Galera's ``wsrep_local_state``: 1 joining, 2 donor, 3 joined, 4 synced; 0: does not
+            run.
         ready: It takes queries now.
         members: Names of the members that it sees, itself included, sorted; empty when none.
         cluster: Galera's id (UUID) of the state; empty when it is not known.
-        position: The last transaction that it has (``seqno``); -1 when it is not known: ask
-            ``recover_position`` of a server that does not run.
+        position: The last transaction that it has (``seqno``) if it runs and has belonged to a
+            primary component since it was started; else -1: stop it and ask ``recover_position``.
         outdated: It runs with other settings than it was told, until it is started again.
         free: Bytes that are free on its volume.
         trouble: What is wrong, in a sentence for people; empty when nothing is.
+        used: Bytes that its data takes.
+        started: When the server that runs was started, in whole seconds since 1970; 0 when none
+            runs.  Its metrics tell the same as ``conpaas_mysql_started_seconds``.
     """
 
     has_data: bool
@@ -95,6 +109,8 @@ class DatabaseStatus:
     outdated: bool
     free: int
     trouble: str = ""
+    used: int = 0
+    started: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,7 @@ class BalancerPart:
     Args:
         servers: Databases that it sends connections to, sorted by name.
         single_writer: All connections go to the first that is healthy; the others stand by.
+        connections: At most, of all clients; who comes above that is turned away.
     """
 
     servers: tuple[Member, ...]
@@ -127,8 +144,43 @@ class BalancerPart:
 
 
 @dataclass(frozen=True)
-class LoadReport:
-    """What became of a dump that was loaded; ``statements`` were carried out in ``seconds``."""
+class BalancedServer:
+    """How a balancer sees a database.
 
-    statements: int
+    Args:
+        name: Of the database.
+        address: Likewise.
+        is_up: It passes its health check, so that it gets connections.
+        is_drained: It gets no new ones, because ``drain_server`` was told so.
+        connections: It has now, through this balancer.
+    """
+
+    name: str
+    address: str
+    is_up: bool
+    is_drained: bool
+    connections: int
+
+
+@dataclass(frozen=True)
+class BalancerStatus:
+    """How a balancer is; ``connections`` are those of all its clients."""
+
+    is_running: bool
+    connections: int
+    servers: tuple[BalancedServer, ...]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a dump that was loaded.
+
+    Args:
+        size: Bytes of SQL, unpacked.
+        seconds: That it took.
+        note: What to know of the tables that are there now; empty when all are as they should.
+    """
+
+    size: int
     seconds: float
+    note: str = ""

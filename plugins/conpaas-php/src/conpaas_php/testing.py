@@ -89,9 +89,9 @@ def ask(
         connection.close()
 
 
-def raw(address: str, first: str, *lines: str) -> bytes:
+def raw(address: str, first: str, *lines: str, port: int = 80) -> bytes:
     """Send a request whose first line is as it stands, and return all that comes back."""
-    with socket.create_connection((address, 80), 10) as connection:
+    with socket.create_connection((address, port), 10) as connection:
         request = [first, f"Host: {address}", "Connection: close", *lines, "", ""]
         connection.sendall("\r\n".join(request).encode("latin-1"))
         return b"".join(iter(lambda: connection.recv(65536), b""))

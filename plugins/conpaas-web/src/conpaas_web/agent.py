@@ -19,9 +19,18 @@ from conpaas.features.code.agent import CodeAgent, VersionId
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.schema import from_json, to_json
 from conpaas_web.access_log import AccessLog, rotate
+from conpaas_web.files_site import files_configuration
 from conpaas_web.kept import Kept, check_directories
 from conpaas_web.nginx import USER, Nginx
-from conpaas_web.parts import PROXY_PORT, WEB_PORT, CodeCheck, ProxyPart, WebPart
+from conpaas_web.parts import (
+    FILES_PORT,
+    PROXY_PORT,
+    WEB_PORT,
+    CodeCheck,
+    FilesPart,
+    ProxyPart,
+    WebPart,
+)
 from conpaas_web.proxy import proxy_configuration
 from conpaas_web.routing import File, Nothing, Redirect, Script, route
 from conpaas_web.web_site import web_configuration
@@ -29,7 +38,7 @@ from conpaas_web.web_site import web_configuration
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-PartName = Literal["proxy", "web", "backend"]
+PartName = Literal["proxy", "web", "backend", "files"]
 #: Seconds that a web node's requests have to end: files on their way to slow proxies.
 _WEB_DRAIN = 30
 #: Seconds between looks at the size of logs.
@@ -39,14 +48,14 @@ _LOOKED_AT = 10_000
 
 
 class WebAgent(CodeAgent, abc.ABC):
-    """Runs the parts of a node: proxy, web, backend, or several of them.
+    """Runs the parts of a node: proxy, web, backend and its files, or several of them.
 
     Must define:
         ``run_script`` (for ``check_code``), ``leave_backend``, and an operation ``run_backend``
         that calls ``keep_part("backend", …)`` after it has begun to run.
 
     May override:
-        ``resume_part``: for parts that are not proxy or web.
+        ``resume_part``: for parts that are not proxy, web or files.
 
     Given to you:
         ``self.listen`` (the address to listen at), ``self.owner`` (who owns code; None where this
@@ -63,6 +72,7 @@ class WebAgent(CodeAgent, abc.ABC):
         supervisor = place.supervisor
         self._proxy = Nginx("nginx-proxy", place.root, supervisor, self.listen, PROXY_PORT)
         self._web = Nginx("nginx-web", place.root, supervisor, self.listen, WEB_PORT)
+        self._files = Nginx("nginx-files", place.root, supervisor, self.listen, FILES_PORT)
         logs = self._proxy.directories.logs
         self._access_log = AccessLog(
             logs / "proxy-access.log", logs / ".proxy-counts.json", self._proxy.reopen_logs
@@ -107,6 +117,20 @@ class WebAgent(CodeAgent, abc.ABC):
             changed = self._web.configure(text, _WEB_DRAIN)
             return self.keep_part("web", part) or changed
 
+    @expose()
+    def run_files(self, part: Annotated[FilesPart, "What it does"]) -> bool:
+        """Give web nodes the files that they lack, or others; return whether that is news."""
+        with self.changing_part("files"):
+            text = files_configuration(
+                part,
+                f"{self.listen}:{FILES_PORT}",
+                self.place.address,
+                self.code_directory,
+                self._files.status_locations,
+            )
+            changed = self._files.configure(text, _WEB_DRAIN)
+            return self.keep_part("files", part) or changed
+
     @expose(resumes=True)
     def leave_part(self, part: Annotated[PartName, "Which"]) -> Job[None]:
         """Stop a part when its last request is answered; one that does not run is fine."""
@@ -120,6 +144,8 @@ class WebAgent(CodeAgent, abc.ABC):
                 self._proxy.leave()
             elif part == "web":
                 self._web.leave()
+            elif part == "files":
+                self._files.leave()
             else:
                 self.leave_backend()
         self.log.info("this node is no longer %s", part)
@@ -162,6 +188,8 @@ class WebAgent(CodeAgent, abc.ABC):
             self.run_proxy(from_json(told, ProxyPart, name))
         elif name == "web":
             self.run_web(from_json(told, WebPart, name))
+        elif name == "files":
+            self.run_files(from_json(told, FilesPart, name))
 
     def on_boot(self) -> None:
         """Have everything run that this node was told to."""
@@ -285,6 +313,11 @@ class WebAgent(CodeAgent, abc.ABC):
             LogFile("proxy-error.log", "what the proxy complains about", self._proxy.error_log),
             LogFile("web-access.log", "requests of proxies for files", self._web_log),
             LogFile("web-error.log", "what the web server complains about", self._web.error_log),
+            LogFile(
+                "files-error.log",
+                "what the server of files for web nodes complains about",
+                self._files.error_log,
+            ),
         ]
         return [*super().logs(), *(log for log in found if log.path.exists())]
 

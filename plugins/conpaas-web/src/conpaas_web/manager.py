@@ -21,6 +21,7 @@ from conpaas_web.goal import Goal
 from conpaas_web.settling import SettlingManager
 from conpaas_web.topology import PROXY, first_first
 from conpaas_web.web_settings import (
+    AskBackends,
     HealthPath,
     HealthStatus,
     KeptDirectories,
@@ -180,15 +181,22 @@ class WebManager(SettlingManager[A], abc.ABC):
         health_status: HealthStatus = None,
         kept_directories: KeptDirectories = None,
         private_directories: PrivateDirectories = None,
+        ask_backends: AskBackends = None,
     ) -> Job[WebConfig]:
         """Set how the application is served; what is not given stays as it is.
 
         Kept directories are those of the code in which the application itself writes: all
         versions on a node share them.  With several backends each has its own.  In private
-        directories nothing answers visitors: no file is served, no script runs.
+        directories nothing answers visitors: no file is served, no script runs.  A web node on
+        another machine asks the backends for files that were not in the uploaded code.
         """
         settings = WebSettings.kept_in(self.store).changed(
-            permalinks, health_path, health_status, kept_directories, private_directories
+            permalinks,
+            health_path,
+            health_status,
+            kept_directories,
+            private_directories,
+            ask_backends,
         )
         goal = replace(self.goal, web=settings)
         yield from self.change(goal, "changing how the application is served")

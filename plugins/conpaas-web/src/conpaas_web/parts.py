@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 PROXY_PORT = 80
 WEB_PORT = 8080
+FILES_PORT = 8081
 BACKEND_PORT = 9000
 
 
@@ -39,10 +40,28 @@ class WebPart:
     Args:
         proxies: Their addresses, sorted; nobody else is answered.
         permalinks: As for the proxy.
+        asked: Addresses of the backends that are asked for files that are not here, sorted.
+        kept: Kept directories of the code, as paths, sorted: for what is in them the backends,
+            which write there, are asked first.
     """
 
     proxies: tuple[str, ...]
     permalinks: bool
+    asked: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FilesPart:
+    """What a backend does for web nodes on other machines: it gives them files that they lack.
+
+    Args:
+        askers: Addresses of who may ask, sorted; nobody else is answered.
+        private: Directories of the code from which nothing is given, as paths, sorted.
+    """
+
+    askers: tuple[str, ...]
+    private: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

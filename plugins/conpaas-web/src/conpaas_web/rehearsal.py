@@ -24,10 +24,10 @@ from conpaas.service import Role, Service
 from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.manager import WebManager
-from conpaas_web.parts import CodeCheck, ProxyPart, SessionStore, WebPart
+from conpaas_web.parts import CodeCheck, FilesPart, ProxyPart, SessionStore, WebPart
 from conpaas_web.routing import Script
 from conpaas_web.sessions import Sessions
-from conpaas_web.topology import BACKEND, PROXY, WEB
+from conpaas_web.topology import BACKEND, FILES, PROXY, WEB
 
 
 def packed(**files: str) -> bytes:
@@ -50,6 +50,8 @@ class Stage:
         agents: By address.
         events: What agents were told, in order: an address, what, and how.
         wrong: What was wrong at any moment: a request could have gone where nobody answers it.
+        behind: Addresses of web nodes that refused to be told: until they are, they may ask in
+            vain, which costs a visitor one file.
         failing: Raised by an operation, by address and name.
         before: Called before each event is carried out, with its number.
     """
@@ -58,6 +60,7 @@ class Stage:
     agents: dict[str, RehearsalAgent] = field(default_factory=dict)
     events: list[tuple[str, str, Any]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    behind: set[str] = field(default_factory=set)
     failing: dict[tuple[str, str], str] = field(default_factory=dict)
     before: Callable[[int], None] = lambda number: None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -68,7 +71,10 @@ class Stage:
             self.events.append((agent.place.address, what, how))
             number = len(self.events)
         self.before(number)
-        if why := self.failing.get((agent.place.address, what)):
+        why = self.failing.get((agent.place.address, what))
+        if what == f"run_{WEB}":
+            (self.behind.add if why else self.behind.discard)(agent.place.address)
+        if why:
             raise AgentError(why)
 
     def judge(self) -> None:
@@ -95,6 +101,15 @@ class Stage:
                 if part["version"] not in agent.list_code():
                     told.append(f"{target} has no {part['version']}, which {proxy} asks for")
             told += [f"{proxy} uses {gone}, which is gone" for gone in set(targets) - living]
+        for web in (set(part["web"]) & living) - self.behind:
+            asked = set(self.agents[web].parts.get(WEB, {}).get("asked", ()))
+            told += [f"{web} asks {gone}, which is gone" for gone in asked - living]
+            for target in asked & living:
+                files = self.agents[target].parts.get(FILES)
+                if files is None:
+                    told.append(f"{web} asks {target}, which gives no files")
+                elif web not in files["askers"]:
+                    told.append(f"{target} gives {web} no files")
         return told
 
 
@@ -126,6 +141,11 @@ class RehearsalAgent(WebAgent):
     def run_backend(self, part: Annotated[BackendTaskPart, "What it does"]) -> bool:
         """Run code."""
         return self._run(BACKEND, asdict(part))
+
+    @expose()
+    def run_files(self, part: Annotated[FilesPart, "What it does"]) -> bool:
+        """Give web nodes files."""
+        return self._run(FILES, asdict(part))
 
     @expose(resumes=True)
     def leave_part(self, part: Annotated[PartName, "Which"]) -> Job[None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from conpaas.errors import AgentError, ConPaaSError, UnreachableError
@@ -17,12 +16,13 @@ from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.gating import refusal
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.kept_copies import copy_kept
-from conpaas_web.parts import ProxyPart, WebPart
+from conpaas_web.parts import FilesPart, ProxyPart, WebPart
+from conpaas_web.round import Round
 from conpaas_web.sessions import Sessions
 from conpaas_web.topology import (
     BACKEND,
-    PARTS,
     PROXY,
+    RUNNING,
     WEB,
     Topology,
     addresses,
@@ -39,33 +39,6 @@ A = TypeVar("A", bound=WebAgent)
 _PLACED, _TOLD, _UNSETTLED, _COPIED = "placed", "told", "unsettled", "copied"
 #: Seconds by which a proxy is more patient than the backend, so that the backend's word is heard.
 _PROXY_PATIENCE = 5
-
-
-@dataclass
-class _Round:
-    """One time of settling.
-
-    Args:
-        goal: Where to.
-        now: Who shall carry what.
-        before: Who carried what: for each part the addresses of its nodes by their ids.
-        strict: Whether the first failure ends it.
-        deaf: Ids of nodes that did not answer: they are left alone where it is not strict.
-        failures: What failed and was passed over.
-        are_copied: Whether what is kept is where it has to be.
-    """
-
-    goal: Goal
-    now: Topology
-    before: Mapping[str, Mapping[str, str]]
-    strict: bool
-    deaf: frozenset[str] = frozenset()
-    failures: list[str] = field(default_factory=list)
-    are_copied: bool = True
-
-    def hearing(self, nodes: Sequence[Node]) -> list[Node]:
-        """Return those that can be asked."""
-        return [node for node in nodes if node.id not in self.deaf]
 
 
 class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
@@ -151,7 +124,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         """
         gone = {node.id for node in without}
         now = Topology.of([node for node in self.nodes if node.id not in gone])
-        this = _Round(goal or self.goal, now, self.store.get(_PLACED, {}), strict)
+        this = Round(goal or self.goal, now, self.store.get(_PLACED, {}), strict)
         self.store[_UNSETTLED] = True
         for sentence in moves(this.before, now) if this.before else ():
             self.log.info("%s", sentence)
@@ -163,7 +136,8 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         yield from self._try(this, self._sessions(), 0, 5)
         yield from self._try(this, self._code(this), 5, 30)
         yield from self._try(this, self._kept(this), 30, 40)
-        yield from self._try(this, self._backends(this), 40, 55)
+        yield from self._try(this, self._backends(this), 40, 50)
+        yield from self._try(this, self._files(this), 50, 55)
         yield from self._try(this, self._web(this), 55, 60)
         if this.goal.version.id != self.active_code.id:
             yield from scaled(self._gate(this), 60, 75)
@@ -211,13 +185,13 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             yield Progress(0, "starting the store of the sessions")
         self.sessions.start()
 
-    def _code(self, this: _Round) -> Job[None]:
+    def _code(self, this: Round) -> Job[None]:
         nodes = this.hearing(this.now.carriers)
         # One by one where a failure is passed over: it must not keep the code from the others.
         for some in [nodes] if this.strict else [[node] for node in nodes]:
             yield from self.send_code(this.goal.version, some)
 
-    def _kept(self, this: _Round) -> Job[None]:
+    def _kept(self, this: Round) -> Job[None]:
         directories = this.goal.web.kept_directories
         nodes = this.hearing(this.now.carriers)
         active = self.active_code.id
@@ -240,7 +214,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             self.store[_COPIED] = [*copied, node.id]
         this.are_copied = True
 
-    def _backends(self, this: _Round) -> Job[None]:
+    def _backends(self, this: Round) -> Job[None]:
         nodes = this.hearing(this.now.backends)
         ours = {
             "CONPAAS_APPLICATION": str(self.place.application),
@@ -257,14 +231,32 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             lambda agent: self.run_backend(agent, task), nodes, "told to run the code"
         )
 
-    def _web(self, this: _Round) -> Job[None]:
+    def _files(self, this: Round) -> Job[None]:
+        if not this.goal.web.ask_backends:
+            return
+        # The web part of the first proxy is used until proxies know of another one.
+        askers = [*this.now.web, *this.now.proxies, *self._leaving(PROXY, WEB)]
+        part = FilesPart(addresses(askers), this.goal.web.private_directories)
+        yield from self._tell(
+            lambda agent: agent.run_files(part=part),
+            this.hearing(this.now.asked),
+            "told to give web nodes the files that they lack",
+        )
+
+    def _web(self, this: Round) -> Job[None]:
         nodes = this.hearing(this.now.web)
-        part = WebPart(self._proxy_addresses(this), this.goal.web.permalinks)
+        web, asked = this.goal.web, this.now.asked if this.goal.web.ask_backends else ()
+        part = WebPart(
+            proxies=self._proxy_addresses(this),
+            permalinks=web.permalinks,
+            asked=addresses(asked),
+            kept=web.kept_directories if asked else (),
+        )
         yield from self._tell(
             lambda agent: agent.run_web(part=part), nodes, "told to serve the files"
         )
 
-    def _gate(self, this: _Round) -> Job[None]:
+    def _gate(self, this: Round) -> Job[None]:
         goal, web = this.goal, this.goal.web
         yield Progress(0, f"requesting {web.health_path} of {goal.version.id} on each backend")
         answers = self.ask_each(
@@ -282,7 +274,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
                 detail=[node.id for node, _ in failed],
             )
 
-    def _proxies(self, this: _Round) -> Job[None]:
+    def _proxies(self, this: Round) -> Job[None]:
         limits = self.request_limits(this.goal)
         part = ProxyPart(
             version=this.goal.version.id,
@@ -294,7 +286,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             private=this.goal.web.private_directories,
         )
         # Those that leave still get requests: they must not send them to who leaves too.
-        leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]
+        leaving = self._leaving(PROXY)
         for node, answer in self.ask_each(lambda agent: agent.run_proxy(part=part), leaving):
             if isinstance(answer, ConPaaSError):
                 self.log.warning("%s, which leaves, is not told: %s", node.id, answer)
@@ -304,7 +296,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             "told where to send requests",
         )
 
-    def _leave(self, this: _Round) -> Job[None]:
+    def _leave(self, this: Round) -> Job[None]:
         """Stop what does not belong where it runs; by now no proxy sends requests there."""
         surplus = []
         for node, parts in self.ask_each(
@@ -313,12 +305,12 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             if isinstance(parts, ConPaaSError):
                 this.failures.append(str(parts))
                 continue
-            belongs = this.now.parts(node)
+            belongs = this.now.runs(node, this.goal.web.ask_backends)
             surplus += [(node, part) for part in parts if part not in belongs]
         this.failures += yield from scaled(self._leave_parts(surplus), 85, 95)
         yield from self._try(this, self._kept_again(this), 95, 100)
 
-    def _kept_again(self, this: _Round) -> Job[None]:
+    def _kept_again(self, this: Round) -> Job[None]:
         """Fetch what was written while the first copy was made, where nobody writes any more."""
         source = self._source(this)
         backends = this.now.backends
@@ -337,7 +329,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         if news := [node for node, is_news in zip(nodes, answers, strict=True) if is_news]:
             yield Progress(100, f"{message}: {named(news)}")
 
-    def _try(self, this: _Round, step: Job[None], low: int, high: int) -> Job[None]:
+    def _try(self, this: Round, step: Job[None], low: int, high: int) -> Job[None]:
         try:
             yield from scaled(step, low, high)
         except ConPaaSError as error:
@@ -350,11 +342,11 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
     def _leave_parts(self, parts: Sequence[tuple[Node, str]]) -> Job[list[str]]:
         """Stop parts where they run; return what failed, which keeps nothing else from it."""
         failures = []
-        for index, part in enumerate(PARTS):
+        for index, part in enumerate(RUNNING):
             nodes = [node for node, its in parts if its == part]
             if not nodes:
                 continue
-            told = Progress(33 * index, f"draining {part} on {named(nodes)}")
+            told = Progress(25 * index, f"draining {part} on {named(nodes)}")
             yield told
             try:
                 for _ in self.run_all(_leaving(part), nodes):
@@ -371,18 +363,20 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             self.log.warning("these do not answer and are left alone: %s", named(deaf))
         return deaf
 
-    def _proxy_addresses(self, this: _Round) -> tuple[str, ...]:
+    def _proxy_addresses(self, this: Round) -> tuple[str, ...]:
         # Those that leave are served until they have: they may be in the middle of a request.
-        leaving = [node for node in self.place.nodes.leaving() if node.role == PROXY]
-        return addresses([*this.now.proxies, *leaving])
+        return addresses([*this.now.proxies, *self._leaving(PROXY)])
 
-    def _source(self, this: _Round) -> Node | None:
+    def _leaving(self, *roles: str) -> list[Node]:
+        return [node for node in self.place.nodes.leaving() if node.role in roles]
+
+    def _source(self, this: Round) -> Node | None:
         """Return the first of the backends that there were, if it is still there."""
         there = self.place.nodes.ready() + self.place.nodes.leaving()
         before = [node for node in there if node.id in this.before.get(BACKEND, {})]
         return next(iter(first_first(before)), None)
 
-    def _is_new(self, this: _Round, node: Node) -> bool:
+    def _is_new(self, this: Round, node: Node) -> bool:
         """Whether what is kept has to be brought to a node that carries code."""
         if node.id in this.before.get(BACKEND, {}):
             return False

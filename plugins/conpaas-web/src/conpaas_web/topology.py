@@ -18,6 +18,10 @@ WEB: Final = "web"
 BACKEND: Final = "backend"
 #: In the order in which requests pass them; also the roles of the machines.
 PARTS: tuple[Literal["proxy", "web", "backend"], ...] = (PROXY, WEB, BACKEND)
+#: What a backend runs beside the code for web nodes on other machines: it is no role of its own.
+FILES: Final = "files"
+#: All that nodes run, in the order in which requests pass it.
+RUNNING: tuple[Literal["proxy", "web", "backend", "files"], ...] = (*PARTS, FILES)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,15 @@ class Topology:
         """Return what a node carries, its own role first."""
         carried = [part for part in PARTS if node in self.of_part(part)]
         return tuple(sorted(carried, key=lambda part: part != node.role))
+
+    @property
+    def asked(self) -> tuple[Node, ...]:
+        """The backends that web nodes may ask for files: none where one node carries both."""
+        return () if self.web == self.backends else self.backends
+
+    def runs(self, node: Node, asking: bool) -> tuple[str, ...]:
+        """Return all that is to run on a node; web nodes ask backends, or do not."""
+        return (*self.parts(node), *((FILES,) if asking and node in self.asked else ()))
 
     @property
     def carriers(self) -> tuple[Node, ...]:

@@ -70,6 +70,10 @@ Permalinks = Annotated[
     Switch | None,
     "Whether the application's index.php answers for what is neither a file nor code",
 ]
+AskBackends = Annotated[
+    Switch | None,
+    "Whether web nodes ask backends on other machines for files that they do not have",
+]
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class WebConfig:
     health_status: int
     kept_directories: str
     private_directories: str
+    ask_backends: str
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class WebSettings:
         health_status: The answer's status that is expected; 0 means any below 500.
         kept_directories: Paths in the code, sorted.
         private_directories: Likewise: only the code itself reads what is in them.
+        ask_backends: Web nodes ask backends on other machines for files that they do not have.
     """
 
     permalinks: bool = True
@@ -100,6 +106,7 @@ class WebSettings:
     health_status: int = 0
     kept_directories: tuple[str, ...] = ()
     private_directories: tuple[str, ...] = ()
+    ask_backends: bool = True
 
     @staticmethod
     def kept_in(store: Mapping[str, Any]) -> WebSettings:
@@ -120,6 +127,7 @@ class WebSettings:
         health_status: int | None,
         kept_directories: str | None,
         private_directories: str | None,
+        ask_backends: str | None = None,
     ) -> WebSettings:
         """Return it with what was given, checked before, in the place of what was.
 
@@ -137,6 +145,8 @@ class WebSettings:
             changes["kept_directories"] = tuple(sorted(split_directories(kept_directories)))
         if private_directories is not None:
             changes["private_directories"] = tuple(sorted(split_directories(private_directories)))
+        if ask_backends is not None:
+            changes["ask_backends"] = ask_backends == "on"
         if not changes:
             raise InvalidError("say what to set: at least one setting")
         return replace(self, **changes)
@@ -149,6 +159,7 @@ class WebSettings:
             health_status=self.health_status,
             kept_directories=",".join(self.kept_directories),
             private_directories=",".join(self.private_directories),
+            ask_backends="on" if self.ask_backends else "off",
         )
 
     def expects(self, status: int) -> bool:

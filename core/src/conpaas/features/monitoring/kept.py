@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from conpaas.features.monitoring.rates import Figures, Grid, Memory
-from conpaas.features.monitoring.samples import Samples
+from conpaas.features.monitoring.samples import Samples, Series
 
 
 class ServiceSamples:
@@ -58,6 +58,17 @@ class ServiceSamples:
         for one in self._samples.rounds(self._service, 0.0):
             found.update(dict.fromkeys(one.samples, one.time))
         return found
+
+    def latest(self) -> tuple[float, dict[str, dict[Series, float]]]:
+        """Return when nodes were asked last, and what each that answered said; 0 if never."""
+        rounds = self._samples.rounds(self._service, self.now() - 60.0)
+        if not rounds:
+            return 0.0, {}
+        found = {
+            node: dict(zip(sample.layout, sample.values, strict=True))
+            for node, sample in rounds[-1].samples.items()
+        }
+        return rounds[-1].time, found
 
     def forget(self) -> None:
         """Forget everything: the service is gone."""

@@ -71,6 +71,7 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         ``check_volumes(nodes)``: raise when volumes of these nodes must not be changed now.
         ``on_volume_taken(volume, node)``, ``on_volume_back(volume, node)``: stop using a volume
         that is detached for a moment to grow, and use it again.
+        ``check_parting(volume)``: raise when a volume must not be detached or deleted now.
 
     Given to you:
         ``self.volumes``: ``self.volumes.ensure(node, name, size)`` in a handler, and the node has
@@ -86,6 +87,9 @@ class VolumeManager(ServiceManager[A], abc.ABC):
 
     def check_volumes(self, nodes: Sequence[Node]) -> None:
         """Raise when volumes of these nodes must not be changed now."""
+
+    def check_parting(self, volume: VolumeInfo) -> None:
+        """Raise when a volume must not be detached or deleted now."""
 
     # -- given to users -----------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         """Detach a volume from its node; it is kept, with what is on it, and waits for nobody."""
         volume = self.volumes.find(vol_name)
         if not self.place.resuming:
-            self._check_node_of(volume)
+            self._check_parting(volume)
         yield Progress(0, f"detaching the volume {vol_name}")
         self.place.volumes.orphan([volume])
         yield from scaled(self.volumes.detach(volume), 0, 100)
@@ -205,7 +209,7 @@ class VolumeManager(ServiceManager[A], abc.ABC):
             volumes = [v for v in self.volumes.all() if v.name == vol_name]
         else:
             volumes = [self.volumes.find(vol_name)]
-            self._check_node_of(volumes[0])
+            self._check_parting(volumes[0])
         yield Progress(0, f"deleting the volume {vol_name}")
         for volume in volumes:
             yield from scaled(self.volumes.delete(volume), 0, 100)
@@ -255,7 +259,8 @@ class VolumeManager(ServiceManager[A], abc.ABC):
             raise WrongStateError(f"the node {node.id} is {node.state}: choose another")
         return node
 
-    def _check_node_of(self, volume: VolumeInfo) -> None:
+    def _check_parting(self, volume: VolumeInfo) -> None:
+        self.check_parting(volume)
         node = self.volumes.node_of(volume)
         if node is not None and node in self.nodes:
             self.check_volumes([node])

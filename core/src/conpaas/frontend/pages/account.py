@@ -108,7 +108,7 @@ class EndPage:
         try:
             if not visit.token:
                 raise UnauthenticatedError("log in first")
-            told = self._site.ask(visit, report=lambda: visit.api.jobs.get(job=number))
+            told = self._site.ask(visit, report=lambda: visit.api.job_report(number))
             report = told["report"]
         except UnauthenticatedError:
             if visit.is_live:
@@ -118,7 +118,8 @@ class EndPage:
         ended = report.state.ended
         self._site.show(
             req, resp, visit, "account_end.html",
-            title="Delete account", overview=told["overview"], crumbs=CRUMBS, busy=not ended,
+            # Whoever is shut out by now is told of the job, and of nothing else.
+            title="Delete account", overview=told.get("overview"), crumbs=CRUMBS, busy=not ended,
             report=report, failed=ended, error=(report.error or {}).get("message", ""),
         )  # fmt: skip
 

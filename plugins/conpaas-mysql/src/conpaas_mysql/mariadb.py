@@ -1,0 +1,236 @@
+"""The MariaDB server of a node, a member of a Galera cluster.
+
+Knows nothing of ConPaaS but its supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets as random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from conpaas import files
+from conpaas.errors import AgentError, UnreachableError
+from conpaas.supervisor.base import BaseSupervisor
+from conpaas_mysql import accounts, starting
+from conpaas_mysql.configuration import Configuration, Room, configuration
+from conpaas_mysql.directories import SERVER_USER, Directories, administrator, give
+from conpaas_mysql.hosts import write_hosts
+from conpaas_mysql.parts import HEALTH_PORT, ClusterSecrets, DatabasePart
+from conpaas_mysql.variables import change_running, reload_certificate
+
+NAME = "mariadb"
+HEALTH = "mysql-health"
+_MONITOR_PASSWORD = "monitor-password"  # noqa: S105 - the name of a file
+#: Seconds that the server has to write what it has in memory, when it is asked to end.
+_STOP_TIMEOUT = 600.0
+
+
+class MariaDb:
+    """The one database server of a machine.
+
+    Args:
+        directories: Where its files lie.
+        supervisor: Keeps it running.
+        listen: The address that it listens at.
+    """
+
+    def __init__(self, directories: Directories, supervisor: BaseSupervisor, listen: str) -> None:
+        self.directories = directories
+        self._supervisor = supervisor
+        self._listen = listen
+
+    # -- what it is told ----------------------------------------------------------------------
+
+    def configure(self, part: DatabasePart, secrets: ClusterSecrets) -> bool:
+        """Write what it needs to know, and change at once what can change while it runs.
+
+        Returns whether anything is new.
+        """
+        directories = self.directories
+        self._make_directories()
+        changed = write_hosts(directories.root, part.name, part.members)
+        new_certificate = False
+        for name, text in (
+            ("authority.pem", secrets.authority),
+            ("certificate.pem", secrets.certificate),
+            ("key.pem", secrets.key),
+        ):
+            new_certificate |= self._write(directories.configuration / name, text)
+        new_password = self._write(
+            directories.configuration / _MONITOR_PASSWORD, secrets.monitor_password
+        )
+        new = configuration(part, secrets, directories, self._listen, Room.of(directories.volume))
+        changed |= self._write(directories.options_file, new.text)
+        changed |= self._define(new_password)
+        if self.is_running:
+            changed |= self._change_running(new, new_certificate)
+        return changed | new_certificate | new_password
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether it runs with other settings than it was told."""
+        wanted = Configuration.read(self.directories.options_file)
+        return self.is_running and bool(
+            wanted.news(starting.running_configuration(self.directories))
+        )
+
+    # -- its data -----------------------------------------------------------------------------
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are data that it may begin with."""
+        return starting.is_whole(self.directories)
+
+    def create_data(self) -> None:
+        """Set up a new, empty database; it is there as a whole, or not at all.
+
+        Raises:
+            AgentError: There is one, or it cannot be set up.
+        """
+        directories = self.directories
+        if self.has_data:
+            raise AgentError("there are data on the volume already: nothing happens to them")
+        new = directories.volume / "data.new"
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(directories.data, ignore_errors=True)
+        # Nobody knows the first password of the user: he sets his own.
+        first = accounts.digest(random.token_urlsafe(32))
+        script = directories.run / "accounts.sql"
+        options = Configuration.read(directories.options_file).server
+        transfer = options["wsrep_sst_auth"].partition(":")[2]
+        monitor = (directories.configuration / _MONITOR_PASSWORD).read_text()
+        files.write(script, accounts.first_accounts(transfer, monitor, first), 0o600)
+        as_root = os.geteuid() == 0
+        try:
+            answer = subprocess.run(
+                [
+                    "mariadb-install-db",
+                    f"--defaults-file={directories.options_file}",
+                    f"--datadir={new}",
+                    *((f"--user={SERVER_USER}",) if as_root else ()),
+                    *("--skip-test-db", "--skip-name-resolve"),
+                    "--auth-root-authentication-method=socket",
+                    f"--auth-root-socket-user={administrator()}",
+                    f"--extra-file={script}",
+                ],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                env={"PATH": starting.PATH},
+            )
+        except FileNotFoundError as error:
+            raise AgentError("MariaDB is not installed: build the image anew") from error
+        finally:
+            script.unlink(missing_ok=True)
+        if answer.returncode != 0:
+            shutil.rmtree(new, ignore_errors=True)
+            words = "\n".join((answer.stdout + answer.stderr).splitlines()[-10:])
+            raise AgentError(f"no database can be set up:\n{words}")
+        starting.mark_new(new)
+        os.sync()
+        new.rename(directories.data)
+        files.sync_directory(directories.volume)
+
+    # -- running ------------------------------------------------------------------------------
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its program runs; it may be on its way."""
+        return NAME in self._supervisor.names() and self._supervisor.is_running(NAME)
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process."""
+        return self._supervisor.pid(NAME) if NAME in self._supervisor.names() else None
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self._supervisor.log_file(NAME)
+
+    def last_words(self, lines: int = 8) -> str:
+        """Return the end of what it said."""
+        return self._supervisor.tail(NAME, lines)
+
+    def start(self, bootstrap: bool = False) -> None:
+        """Have it run, and be kept running; one that runs is left alone.
+
+        Args:
+            bootstrap: It begins a cluster; only for one that does not run.
+        """
+        self._make_directories()
+        self._define()
+        if self.is_running:
+            return
+        starting.forget_starts(self.directories)
+        if bootstrap:
+            starting.ask_for_bootstrap(self.directories)
+        else:
+            starting.forget_bootstrap(self.directories)
+        self._supervisor.start(NAME)
+
+    def stop(self) -> None:
+        """End it in order, and keep it so; one that does not run is fine."""
+        starting.forget_bootstrap(self.directories)
+        if NAME in self._supervisor.names():
+            self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
+
+    # -- how it is done -----------------------------------------------------------------------
+
+    def _define(self, new_password: bool = False) -> bool:
+        """Say what is to run, and have the health told; return whether anything is new."""
+        directories = self.directories
+        changed = self._supervisor.define(
+            NAME,
+            [
+                *(sys.executable, "-P", "-m", "conpaas_mysql.starting"),
+                *(str(directories.root), str(directories.volume)),
+            ],
+            down=True,
+            kill_after=_STOP_TIMEOUT,
+            whole=True,
+        )
+        new_health = self._supervisor.define(
+            HEALTH,
+            [
+                *(sys.executable, "-P", "-m", "conpaas_mysql.health"),
+                str(directories.socket),
+                str(directories.configuration / _MONITOR_PASSWORD),
+                *(self._listen, str(HEALTH_PORT), str(directories.data)),
+            ],
+        )
+        if not self._supervisor.is_running(HEALTH):
+            self._supervisor.start(HEALTH)
+        elif new_health or new_password:
+            self._supervisor.restart(HEALTH)
+        return changed | new_health
+
+    def _make_directories(self) -> None:
+        try:
+            self.directories.make()
+        except OSError as error:
+            raise AgentError(f"the database: {error}") from error
+
+    def _write(self, path: Path, text: str) -> bool:
+        """Write what only root and the server may read."""
+        changed = files.write(path, text, 0o640)
+        give(path, group_only=True)
+        return changed
+
+    def _change_running(self, new: Configuration, new_certificate: bool) -> bool:
+        running = starting.running_configuration(self.directories)
+        try:
+            if new_certificate:
+                reload_certificate(self.directories.socket)
+            reached = change_running(self.directories.socket, running, new)
+        except UnreachableError:
+            return False  # it begins with the file, or is told as outdated
+        if reached == running:
+            return False
+        starting.note_running(self.directories, reached)
+        return True

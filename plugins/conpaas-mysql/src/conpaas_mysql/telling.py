@@ -1,0 +1,166 @@
+"""What a manager tells: users what happened to the cluster, other services where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from math import inf
+from typing import TYPE_CHECKING
+
+from conpaas.manager.base import Node
+from conpaas_mysql.faults import READY_STATES, Picture, name_of
+from conpaas_mysql.parts import MYSQL_PORT, USER, data_volume
+from conpaas_mysql.reviving import RevivingManager
+from conpaas_mysql.settings import MB, MysqlConfig
+
+if TYPE_CHECKING:
+    # Clients import this file, and compute nothing.
+    from conpaas.features.monitoring.samples import Series
+
+#: What agents measure, of which a change means that the cluster must be looked at.
+PRIMARY: Series = ("conpaas_galera_primary", ())
+STATE: Series = ("conpaas_galera_local_state", ())
+STARTED: Series = ("conpaas_mysql_started_seconds", ())
+FREE: Series = ("conpaas_mysql_volume_bytes", (("kind", "free"),))
+USED: Series = ("conpaas_mysql_volume_bytes", (("kind", "used"),))
+#: The part of a volume that should be free.
+_SHORT = 0.1
+
+
+class TellingManager(RevivingManager):
+    """Notes in the history what happened, and publishes the address.
+
+    Given to you:
+        ``tell(picture, config, planned, away)``, ``address_node()``.
+    """
+
+    def kept_metrics(self) -> frozenset[str]:
+        """Return what the manager looks at beside the charts."""
+        return super().kept_metrics() | {s[0] for s in (PRIMARY, STATE, STARTED, FREE, USED)}
+
+    def is_outdated(self) -> bool:
+        """Whether something happened to a database since it was looked at, or is left to do."""
+        if super().is_outdated() or self.noted.is_unsettled:
+            return True
+        time, figures = self.place.samples.latest()
+        if time <= self.store.get("told", 0.0):
+            return False
+        away, short, started = set[str](), set[str](), self.noted.started
+        for node in self.databases:
+            found = figures.get(node.id)
+            if found is None:  # the core looks after nodes that do not answer
+                continue
+            name = name_of(node)
+            if found.get(PRIMARY) != 1 or found.get(STATE) not in READY_STATES:
+                away.add(name)
+            elif STARTED in found and int(found[STARTED]) != started.get(name, ("", 0))[1]:
+                return True
+            if _is_short(found.get(FREE, inf), found.get(USED, 0.0)):
+                short.add(name)
+        return away != self.noted.away or short != self.noted.short
+
+    def address_node(self, databases: Iterable[Node] | None = None) -> Node | None:
+        """Return the node that the service is reached at: a balancer, else a database, if any.
+
+        Who has the address that was published keeps it while it is there.
+        """
+        ready = [n for n in self.databases if databases is None or n in databases]
+        candidates = self.balancers or ready
+        published = self.store.get("published", "")
+        return next(
+            (node for node in candidates if node.address == published),
+            next(iter(candidates), None),
+        )
+
+    def tell(
+        self,
+        picture: Picture,
+        config: MysqlConfig,
+        planned: Collection[str],
+        away: Collection[str],
+    ) -> None:
+        """Note what happened since the last time, and publish where the service is.
+
+        Args:
+            picture: Of all databases.
+            config: The settings.
+            planned: Names of databases that were started on purpose.
+            away: Names of those that run, and are cut off from the others.
+        """
+        self._tell_starts(picture, planned)
+        self._tell_away(picture, away)
+        self._tell_troubles(picture)
+        self._tell_space(picture)
+        used = max((picture.statuses[name].used for name in picture.primary), default=0)
+        self.store["transfer"] = "mariabackup" if used > config.mariabackup_above * MB else "rsync"
+        self.publish_address([picture.nodes[name] for name in picture.primary])
+        self.store["told"] = self.place.samples.now()
+
+    def publish_address(self, databases: Iterable[Node]) -> None:
+        """Publish where the service is, if it is anywhere."""
+        node = self.address_node(list(databases))
+        if node is None:
+            return
+        self.store["published"] = node.address
+        self.publish(
+            {"MYSQL_HOST": node.address, "MYSQL_PORT": str(MYSQL_PORT), "MYSQL_USER": USER}
+        )
+
+    def unpublish(self) -> None:
+        """Take back what was published."""
+        self.store["published"] = ""
+        self.publish({})
+
+    def _tell_starts(self, picture: Picture, planned: Collection[str]) -> None:
+        started = self.noted.started
+        for name in picture.primary:
+            node, since = picture.nodes[name], picture.statuses[name].started
+            before = started.get(name)
+            if before is not None and before != (node.id, since) and name not in planned:
+                if before[0] == node.id:
+                    self.place.note(f"{picture.label(name)} had stopped: it has rejoined")
+                else:
+                    self.place.note(f"{picture.label(name)} is back, on {node.id}")
+            started[name] = (node.id, since)
+        names = {name_of(node) for node in self.place.nodes.all() if node.role == "mysql"}
+        self.noted.started = {name: pair for name, pair in started.items() if name in names}
+
+    def _tell_away(self, picture: Picture, away: Collection[str]) -> None:
+        for name in sorted(set(away) - self.noted.away):
+            trouble = picture.statuses[name].trouble if name in picture.statuses else ""
+            why = f": {trouble}" if trouble else ""
+            self.place.note(
+                f"{picture.label(name)} runs without the others, and takes no queries{why}"
+            )
+        for name in sorted(self.noted.away - set(away)):
+            if name in picture.primary:
+                self.place.note(f"{picture.label(name)} is with the others again")
+        self.noted.away = away
+
+    def _tell_troubles(self, picture: Picture) -> None:
+        troubles = {n: s.trouble for n, s in picture.statuses.items() if s.trouble}
+        before = self.noted.troubles
+        for name, trouble in sorted(troubles.items()):
+            if before.get(name) != trouble:
+                self.place.note(f"{picture.label(name)}: {trouble}")
+        for name in sorted(before.keys() - troubles.keys()):
+            self.place.note(f"{picture.label(name)} is well again")
+        self.noted.troubles = troubles
+
+    def _tell_space(self, picture: Picture) -> None:
+        free = {
+            name: status.free for name, status in picture.statuses.items() if status.is_running
+        }
+        short = {n for n, bytes_ in free.items() if _is_short(bytes_, picture.statuses[n].used)}
+        for name in sorted(short - self.noted.short):
+            volume = data_volume(self.number, picture.nodes[name].position)
+            self.place.note(
+                f"the volume {volume} of {picture.label(name)} has {free[name] // MB} MB left: "
+                "grow it, or delete data"
+            )
+        for name in sorted((self.noted.short - short) & free.keys()):
+            self.place.note(f"the volume of {picture.label(name)} has room again")
+        self.noted.short = short
+
+
+def _is_short(free: float, used: float) -> bool:
+    return free < _SHORT * (free + used)

@@ -1,0 +1,204 @@
+"""Databases on this machine: real MariaDB servers with Galera on loopback addresses."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from conpaas.agent.base import AgentPlace
+from conpaas.rpc import finish
+from conpaas.supervisor.process import ProcessSupervisor
+from conpaas_mysql.agent import MysqlAgent
+from conpaas_mysql.client import Session, session
+from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Member, Transfer
+from conpaas_mysql.secrets import new_secrets
+
+# Each process that runs tests at the same time has a network of its own.
+_NETWORK = 20 + os.getpid() % 230
+_hosts = itertools.count(1)
+#: Small, so that tests are quick and take little room.
+SMALL = {
+    "innodb_buffer_pool_size": "32M",
+    "innodb_log_file_size": "8M",
+    "max_connections": "40",
+    "wsrep_slave_threads": "2",
+    "gcache.size": "8M",
+}
+
+
+def new_address() -> str:
+    """Return an address of this machine that nobody else here has."""
+    number = next(_hosts)
+    return f"127.{_NETWORK}.{number // 250}.{number % 250 + 2}"
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until something becomes true.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise TimeoutError("it did not happen in time")
+        time.sleep(0.05)
+
+
+@dataclass
+class Node:
+    """A machine with an agent that may be killed: what stays is a root and a store."""
+
+    root: Path
+    member: Member
+
+    def __post_init__(self) -> None:
+        self.store: UserDict[str, Any] = UserDict()
+        self.supervisor = ProcessSupervisor(self.root / "var/log/conpaas", pause=0.3)
+        self.volume.mkdir(parents=True, exist_ok=True)
+        self.start_agent()
+
+    @property
+    def volume(self) -> Path:
+        """Where its data are; a volume in real life."""
+        return self.root / "media" / self.member.name
+
+    @property
+    def address(self) -> str:
+        """Where the server is reached."""
+        return self.member.address
+
+    def start_agent(self) -> None:
+        """Start the agent (again): nothing of the one before is left but what it stored."""
+        self.agent = MysqlAgent(
+            AgentPlace(
+                node=f"node-{self.member.name}",
+                role="mysql",
+                address=self.member.address,
+                application=1,
+                service=1,
+                root=self.root,
+                supervisor=self.supervisor,
+                store=self.store,
+                log=logging.getLogger("test"),
+            )
+        )
+
+    def status(self) -> DatabaseStatus:
+        """Return how the database is."""
+        return self.agent.get_database_status()
+
+    def create(self) -> None:
+        """Run the first member of a new cluster."""
+        finish(self.agent.create_database())
+
+    def bootstrap(self) -> None:
+        """Run the first member of a cluster on the data that are here."""
+        finish(self.agent.bootstrap_database())
+
+    def join(self) -> None:
+        """Run a member."""
+        finish(self.agent.join_database())
+
+    def promote(self) -> None:
+        """Go on without the others."""
+        finish(self.agent.promote_database())
+
+    def stop(self) -> None:
+        """Stop the server in order."""
+        finish(self.agent.stop_database())
+
+    def kill(self, stay_down: bool = False) -> None:
+        """Kill the server; unless it shall stay down, it is started again by its supervisor."""
+        if stay_down:
+            # As when the machine is lost: nobody starts it again, nothing is written any more.
+            pid = self.supervisor.pid("mariadb")
+            if pid is not None:
+                os.kill(pid, 19)
+            program = self.supervisor._programs["mariadb"]
+            program.wanted = False
+        self.supervisor.signal("mariadb", "KILL")
+        if stay_down:
+            eventually(lambda: not self.supervisor.is_running("mariadb"))
+
+    @contextmanager
+    def sql(self, user: str = "", password: str = "") -> Iterator[Session]:
+        """Connect to the server over its socket."""
+        socket = self.root / "run/conpaas-mysql/server/mysqld.sock"
+        with session(socket, user, password, seconds=20.0) as connection:
+            yield connection
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """Carry out a statement as the administrator; return the rows that it finds."""
+        with self.sql() as connection:
+            return connection.rows(statement)
+
+
+@dataclass
+class Databases:
+    """Members of one cluster that may be made, and how they are told what to do.
+
+    Args:
+        directory: Other users may enter it.
+        transfer: How whole copies are made.
+        settings: Of each server; ``SMALL`` ones unless they say otherwise.
+    """
+
+    directory: Path
+    transfer: Transfer = "rsync"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    secrets: ClusterSecrets = field(default_factory=lambda: new_secrets("test"))
+    name: str = field(default_factory=lambda: f"test-{os.getpid()}-{next(_hosts)}")
+
+    def machine(self) -> Node:
+        """Return a new machine, with an empty volume; all are told at the next ``configure``."""
+        number = len(self.nodes) + 1
+        root = self.directory / f"{self.name}-{number}"
+        root.mkdir()
+        node = Node(root, Member(f"mysql-{number}", new_address()))
+        self.nodes.append(node)
+        return node
+
+    def configure(self, members: list[Node] | None = None, **settings: str) -> None:
+        """Tell the members, by default all machines, what they do."""
+        told = self.nodes if members is None else members
+        for node in told:
+            node.agent.configure_database(self.part(node, told, **settings), self.secrets)
+
+    def part(self, node: Node, members: list[Node], **settings: str) -> DatabasePart:
+        """Return what a member does."""
+        return DatabasePart(
+            cluster=self.name,
+            name=node.member.name,
+            members=tuple(sorted((n.member for n in members), key=lambda m: m.name)),
+            volume=node.volume.name,
+            settings={**SMALL, **self.settings, **settings},
+            transfer=self.transfer,
+        )
+
+    def grow(self, count: int = 1) -> list[Node]:
+        """Add members to what there is, the first of all by creating the cluster."""
+        new = [self.machine() for _ in range(count)]
+        self.configure()
+        for node in new:
+            if node is self.nodes[0]:
+                node.create()
+            else:
+                node.join()
+        return new
+
+    def close(self) -> None:
+        """End everything."""
+        for node in self.nodes:
+            if "mariadb" in node.supervisor.names():
+                node.supervisor.signal("mariadb", "KILL")
+            node.supervisor.shutdown()

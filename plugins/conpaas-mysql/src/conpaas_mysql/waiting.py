@@ -1,0 +1,92 @@
+"""Waits for a server that is on its way into the cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pymysql
+
+from conpaas.errors import AgentError, UnreachableError
+from conpaas.rpc import Job, Progress
+from conpaas_mysql import galera
+from conpaas_mysql.client import session
+from conpaas_mysql.mariadb import MariaDb
+from conpaas_mysql.status import why_it_ended
+
+#: Seconds without any progress after which it is given up.
+PATIENCE = 120.0
+#: How often the server may end on its way: the one that it gets a copy from may die.
+RESTARTS = 6
+_PAUSE = 0.05
+
+
+def until_synced(
+    database: MariaDb, patience: float = PATIENCE, restarts: int = RESTARTS
+) -> Job[None]:
+    """Wait until a server has all that the others have and takes queries.
+
+    Args:
+        database: The server, which runs or is started again and again.
+        patience: Seconds without any progress.
+        restarts: How often it may end on its way.
+
+    Raises:
+        AgentError: It does not get there; tells the last words of its log.
+    """
+    told, seen, ended, pid = "", object(), 0, database.pid
+    until = time.monotonic() + patience
+    while True:
+        group = _group(database)
+        if group is not None and group.is_primary and group.ready and group.state == galera.SYNCED:
+            return
+        received = _size(database.directories.data)
+        now = (group, received)
+        if now != seen:
+            seen, until = now, time.monotonic() + patience
+        present = database.pid
+        if present != pid:
+            ended, pid = ended + (pid is not None), present
+        if ended > restarts:
+            how = "again and again" if restarts else "at once"
+            raise AgentError(f"the database ends {how}; its last words:\n{_words(database)}")
+        if time.monotonic() > until:
+            raise AgentError(f"the database does not get on; its last words:\n{_words(database)}")
+        text = _in_words(group, received)
+        if text != told:
+            told = text
+            yield Progress(min(90, 10 + ended), text)
+        time.sleep(_PAUSE)
+
+
+def _group(database: MariaDb) -> galera.Group | None:
+    try:
+        with session(database.directories.socket) as connection:
+            return galera.group(connection)
+    except (UnreachableError, pymysql.Error, OSError):
+        return None
+
+
+def _words(database: MariaDb) -> str:
+    return "\n".join([why_it_ended(database), "...", database.last_words()])
+
+
+def _in_words(group: galera.Group | None, received: int) -> str:
+    if group is None:
+        return f"the database gets the data: {received >> 20} MB"
+    if not group.is_primary:
+        return "the database waits for the other members"
+    return f"the database catches up with the others: {group.comment or 'joining'}"
+
+
+def _size(directory: Path) -> int:
+    """Return how many bytes are in a directory and those below it."""
+    total = 0
+    for path, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except OSError:
+                continue  # it went meanwhile
+    return total
