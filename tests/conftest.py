@@ -18,7 +18,7 @@ NAME = "e2e"
 ALONE = {
     f"tests/test_{name}.py"
     for name in (
-        *("documents", "every_form", "hosting_panels", "installed_plugins", "layers", "load"),
+        *("every_form", "hosting_panels", "installed_plugins", "layers", "load"),
         *("panels", "served_pages"),
     )
 }
