@@ -25,6 +25,12 @@ _IN_DATABASES = (
 #: pattern, and only the first one counts.
 _SYSTEM_DATABASES = {"mysql": "SELECT", "sys": "SELECT, SHOW VIEW, EXECUTE"}
 
+#: Whatever may have been asked of the account, or been forbidden to it.
+_UNBOUND = (
+    "REQUIRE NONE WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0 "
+    "MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK PASSWORD EXPIRE NEVER"
+)
+
 
 def digest(password: str) -> str:
     """Return what MariaDB keeps of a password (``mysql_native_password``): 41 characters."""
@@ -78,7 +84,10 @@ def user_account(user_digest: str) -> list[str]:
 
 
 def _account(name: str, identified: str) -> list[str]:
-    return [f"CREATE USER IF NOT EXISTS {name} {identified}", f"ALTER USER {name} {identified}"]
+    return [
+        f"CREATE USER IF NOT EXISTS {name} {identified}",
+        f"ALTER USER {name} {identified} {_UNBOUND}",
+    ]
 
 
 def _by_password(digest_: str) -> str:
