@@ -108,7 +108,7 @@ def _row(one: Any) -> Row:
         state=one.state,
         is_bad="state" in one.marked,
         cells=[
-            Cell(title, _figure(getattr(one, name), unit), name in one.marked)
+            Cell(f"{title} {unit}".strip(), _figure(getattr(one, name), unit), name in one.marked)
             for name, title, unit in COLUMNS
         ],
         abnormal=tuple(one.abnormal),
@@ -118,8 +118,7 @@ def _row(one: Any) -> Row:
 def _figure(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    # With a blank that does not break.
-    return f"{value:.0f}\N{NO-BREAK SPACE}%" if unit == "%" else short(value)
+    return f"{value:.0f}" if unit == "%" else short(value)
 
 
 def _dumps(service: ServiceView) -> Panel:

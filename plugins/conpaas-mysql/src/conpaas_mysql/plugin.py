@@ -8,6 +8,7 @@ from conpaas import hookimpl
 from conpaas.service import Image, Panel, Role, Service
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.manager import MysqlManager
+from conpaas_mysql.parts import USER
 
 if TYPE_CHECKING:
     from conpaas.frontend.service_view import ServiceView
@@ -53,6 +54,9 @@ def conpaas_service() -> Service:
                 "mariadb-server",
                 "rsync",
                 "socat",
-            )
+            ),
+            # Who loads dumps: the database knows it by its name, and nobody can log in as it.
+            script=f"id {USER} >/dev/null 2>&1 || useradd --system --user-group "
+            f"--no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {USER}\n",
         ),
     )

@@ -32,6 +32,7 @@ from conpaas_mysql.parts import (
     Position,
 )
 from conpaas_mysql.plugin import conpaas_service
+from conpaas_mysql.rehearsed_dumps import RehearsedDumps
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -132,7 +133,7 @@ class Stage:
         return True
 
 
-class RehearsalAgent(VolumeAgent):
+class RehearsalAgent(RehearsedDumps, VolumeAgent):
     """Does in the model what a real agent does on its machine."""
 
     stage: Stage
