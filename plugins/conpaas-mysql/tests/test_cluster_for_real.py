@@ -31,14 +31,18 @@ class Real:
         self.idle()
 
     def idle(self) -> None:
-        self.cluster.wait(lambda: not self.cluster.manager(self.aid).runner.busy("service 1"), 120)
+        runner = self.cluster.manager(self.aid).runner
+        try:
+            self.cluster.wait(lambda: not runner.busy("service 1"), 240)
+        except TimeoutError:
+            pytest.fail(f"a job does not end: {runner.latest(1)[0].message}")
 
     def query(self, sql: str, host: str = "") -> list[Any]:
         """Run a statement as the user, at the service's address or at one database."""
         with (
             pymysql.connect(
                 host=host or self.user.get_address().host, user="mysqldb", password=PASSWORD,
-                autocommit=True, connect_timeout=5, read_timeout=30, init_command="SET SESSION wsrep_sync_wait=1",
+                autocommit=True, connect_timeout=5, read_timeout=30,
             ) as connection,
             connection.cursor() as cursor,
         ):  # fmt: skip

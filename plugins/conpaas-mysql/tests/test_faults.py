@@ -101,6 +101,19 @@ def test_one_of_two_that_does_not_come_back_is_stopped_before_the_other_goes_on(
     assert theatre.write()
 
 
+def test_who_notices_late_that_it_has_lost_the_other_goes_on_all_the_same(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    theatre.look()
+    theatre.kill("mysql-2", comes_back=False)
+    stage.late[theatre.address("mysql-1")] = 4  # two rounds, and two looks of the manager
+    theatre.settle()
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert theatre.write()
+
+
 def test_all_killed_at_once_come_back_by_themselves(theatre: Theatre, stage: Any) -> None:
     theatre.start(mysql=3)
     theatre.write()

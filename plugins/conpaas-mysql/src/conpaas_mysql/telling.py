@@ -47,6 +47,9 @@ class TellingManager(RevivingManager):
             return False
         figures = rounds[0][1]
         away = self._seen_away(figures)
+        there = {name_of(node) for node in self.databases if node.id in figures}
+        if there and there <= away:
+            return len(rounds) > 1 and there <= self._seen_away(rounds[1][1])
         if self.noted.away - away or self._seen_short(figures) != self.noted.short:
             return True
         # Twice: one that is killed is back by itself before long, and one under load may be late.
