@@ -107,8 +107,12 @@ def test_who_notices_late_that_it_has_lost_the_other_goes_on_all_the_same(
     theatre.start(mysql=2)
     theatre.write()
     theatre.look()
-    theatre.kill("mysql-2", comes_back=False)
-    stage.late[theatre.address("mysql-1")] = 4  # two rounds, and two looks of the manager
+    theatre.world.cut([theatre.address("mysql-1")], [theatre.address("mysql-2")])
+    stage.late[theatre.address("mysql-1")] = 5  # some rounds, and some looks of the manager
+    for _ in range(4):
+        theatre.look()
+    assert theatre.primary() == ["mysql-1"]
+    theatre.world.heal()
     theatre.settle()
     assert theatre.primary() == ["mysql-1", "mysql-2"]
     assert theatre.write()
