@@ -24,6 +24,7 @@ from conpaas.errors import ConPaaSError
 from conpaas.features.credits.director.tables import CreditEntry
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
+from conpaas_mysql.rehearsal import Stage
 
 ADDRESS = "https://127.0.0.1:{port}"
 #: Without a session.
@@ -38,7 +39,9 @@ PAGES = [
     "/applications/1/services/3/scale?count.backend=0",
     "/applications/1/services/2/operations/list_codes",
     "/applications/1/services/2/operations/delete_volume?vol_name=data",
-    "/applications/1/services/2/operations/create_volume", "/jobs", "/jobs/1",
+    "/applications/1/services/2/operations/create_volume", "/applications/1/services/4",
+    "/applications/1/services/4/operations/set_password",
+    "/applications/1/services/4/operations/load_dump", "/jobs", "/jobs/1",
     "/clouds", "/machines", "/about", "/help", "/account", "/account/tokens", "/account/keys",
     "/account/record", "/users", "/users/2", "/invitations", "/audit", "/plugins/credits/use",
     "/objects/user", "/objects/user/operations/create", "/nowhere",
@@ -48,7 +51,8 @@ PAGES = [
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster with something of everything; its user is an administrator."""
-    with Cluster(hosting_plugins(), credit=500) as made:
+    stage = Stage()
+    with Cluster(hosting_plugins(stage), credit=500) as made:
         User.update(admin=True).execute()
         users = made.api(Users)
         users.create(username="ann", password="a long password", fname="Ann", credit=40)
@@ -64,6 +68,7 @@ def cluster():
         generic.set_script(filename=Upload(io.BytesIO(b"true\n"), "startup.sh"))
         generic.run()
         _host(made, aid)
+        _cluster_databases(made, aid, stage)
         for hour in range(30):
             CreditEntry.create(
                 user=1, time=time.time() - 7200 * hour, amount=-1, kind="charge", machine=900,
@@ -212,6 +217,17 @@ def _host(cluster, aid):
     version = php.upload_code(filename=Upload(broken, "shop.tar.gz"))
     with pytest.raises(ConPaaSError):
         cluster.run(php.enable_code(code_version=version.codeVersionId))
+
+
+def _cluster_databases(cluster, aid, stage):
+    """Start a MySQL service in which something is abnormal."""
+    mysql = cluster.service("mysql", aid)
+    cluster.run(mysql.start())
+    cluster.run(mysql.add_nodes(nodes={"mysql": 1, "glb": 2}))
+    for number, node in enumerate(mysql.list_nodes()):
+        stage.figures[node.ip] = {"conpaas_galera_receive_queue": 20.0 * number}
+    for _ in range(4):
+        cluster.sample(5.0)
 
 
 def _archive(name="run.sh", text=b"sleep 300 & wait"):

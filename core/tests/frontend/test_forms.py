@@ -181,3 +181,25 @@ def test_what_is_deleted_is_typed_first():
     assert named.must_type == "sea" and named.fields[0].hidden
     # Typed into its own field, it has been typed.
     assert operation_form(declared["delete_picture"], "/", must_type="shop").must_type == ""
+
+
+class Safe:
+    @expose()
+    def lock(
+        self,
+        code: Annotated[str, "New code", Option(secret=True)],
+        current: Annotated[str, "Old code", Option(secret=True, known=True)] = "",
+    ) -> None:
+        """Lock it."""
+
+
+def test_a_new_secret_is_typed_twice_and_one_that_is_known_once():
+    form = operation_form(operations(Safe)["lock"], "/lock", twice=True)
+    assert [one.name for one in form.fields] == ["code", "code.again", "current"]
+    assert {one.kind for one in form.fields} == {"secret"}
+    same = Posted({"code": "a b ", "code.again": "a b "})
+    assert form.arguments(same) == {"code": "a b "}
+    with pytest.raises(InvalidError, match="the two are not the same"):
+        form.arguments(Posted({"code": "a b", "code.again": "a  b"}))
+    assert form.fields[0].error == "the two are not the same"
+    assert [one.value for one in form.fields] == ["", "", ""]
