@@ -54,6 +54,8 @@ class Field:
     #: What it says was there before the form: emptying it means something then.
     was_filled: bool = False
     hidden: bool = False
+    #: It is asked for once more: what nobody sees may be mistyped.
+    again: bool = False
     #: Where a page has several forms: which one, so that fields of one name differ.
     form: str = ""
 
