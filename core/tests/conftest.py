@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from typing import Annotated
 
+import argon2
 import pytest
 from hypothesis import settings
 
@@ -134,6 +135,21 @@ class Simple:
                 Role("head", "Is there anyway", fixed=True),
             ),
         )
+
+
+class CheapHasher(argon2.PasswordHasher):
+    """Takes no time: what passwords cost is not what most tests are about."""
+
+    def __init__(self):
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords():
+    """Have passwords cost nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argon2, "PasswordHasher", CheapHasher)
+        yield
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import argon2
 import pytest
 
 from conpaas.api import Applications
@@ -92,21 +91,6 @@ class Caller:
     def get(self, path, **headers):
         """Make a GET below ``/api/v1``."""
         return self.call("GET", f"/api/v1/{path}", None, **headers)
-
-
-class CheapHasher(argon2.PasswordHasher):
-    """Takes no time: what passwords cost is not what most tests are about."""
-
-    def __init__(self):
-        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cheap_passwords():
-    """Have passwords cost nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(argon2, "PasswordHasher", CheapHasher)
-        yield
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from conpaas.certificates import (
     serial_number,
     signing_request,
 )
-from conpaas.director.models import Application, Job, Machine, Service, StateChange, Token
-from conpaas.director.users import new_token
+from conpaas.director.models import Application, Job, Machine, Service, StateChange, Token, User
+from conpaas.director.users import hash_password, new_token
 from conpaas.plugins import Plugins
 from conpaas.rpc import operations
 
@@ -207,6 +207,7 @@ def test_a_password_opens_the_door(cluster, call_as):
 def test_an_unknown_user_and_a_wrong_password_are_refused_in_the_same_way(
     cluster, call_as, monkeypatch
 ):
+    User.update(password=hash_password("correct horse")).execute()
     verified = []
     verify = argon2.PasswordHasher.verify
 

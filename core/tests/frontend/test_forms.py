@@ -163,7 +163,8 @@ def test_a_form_shown_again_has_what_was_typed_but_no_secrets():
 
 def test_a_new_secret_must_be_typed_the_same_twice():
     form = operation_form(operations(Everything)["lock"], "/lock", twice=True)
-    assert [field.name for field in form.fields if field.again] == ["password"]
+    names = [field.name for field in form.fields]
+    assert names == ["password", "password.again", "present"]
     typed = {"password": "abc", "present": "x", "password.again": "abc"}
     assert form.arguments(Posted(typed)) == {"password": "abc", "present": "x"}
     for other in ("abd", ""):

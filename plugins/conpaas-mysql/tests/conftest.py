@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from conpaas import features
+from conpaas.plugins import Plugins
+from conpaas.testing import Cluster
+from conpaas_mysql.rehearsal import RehearsalPlugin, Stage
 from conpaas_mysql.testing import Databases
+from conpaas_mysql.theatre import Theatre
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +31,19 @@ def databases(place: Path) -> Iterator[Databases]:
     databases = Databases(place)
     yield databases
     databases.close()
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """What the agents of a rehearsal share."""
+    return Stage()
+
+
+@pytest.fixture
+def theatre(stage: Stage) -> Iterator[Theatre]:
+    """A rehearsed service that was not started; two clusters, or a lost write, must never be."""
+    plugins = Plugins(rehearsal=RehearsalPlugin(stage), **features.modules())
+    with Cluster(plugins) as cluster:
+        yield Theatre(cluster, stage)
+    assert stage.world.wrong == []
+    assert stage.wrong == []

@@ -2,238 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.server
-import itertools
-import logging
 import os
 import signal
 import socket
 import tempfile
 import threading
-import time
-from collections import Counter, UserDict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError, InvalidError
 from conpaas.rpc import finish
-from conpaas.supervisor.process import ProcessSupervisor
-from conpaas_mysql.balancer_agent import BalancerAgent
+from conpaas_mysql.balancer_testing import BalancerNode, Crowd, FakeDatabase
 from conpaas_mysql.haproxy import MOST_CONNECTIONS, Haproxy
-from conpaas_mysql.parts import HEALTH_PORT, MYSQL_PORT, BalancerPart, Member
-
-# Each process that runs tests at the same time has a network of its own.
-_NETWORK = 20 + os.getpid() % 230
-_hosts = itertools.count(1)
-
-
-def new_address() -> str:
-    """Return an address of this machine that nobody else here has."""
-    number = next(_hosts)
-    return f"127.{_NETWORK}.{200 + number // 250}.{number % 250 + 2}"
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.02)
-
-
-class FakeDatabase:
-    """Greets with its name, and answers each line with it; healthy or not."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.address = new_address()
-        self.is_healthy = True
-        self._connections: set[socket.socket] = set()
-        fake = self
-
-        class Health(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200 if fake.is_healthy else 503)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *words: object) -> None:
-                pass
-
-        self._health = http.server.ThreadingHTTPServer((self.address, HEALTH_PORT), Health)
-        threading.Thread(target=self._health.serve_forever, args=(0.02,), daemon=True).start()
-        self.start()
-
-    @property
-    def member(self) -> Member:
-        return Member(self.name, self.address)
-
-    def start(self) -> None:
-        self._listener = socket.create_server((self.address, MYSQL_PORT))
-        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
-
-    def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                self._connections.add(connection)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection, connection.makefile("rb") as lines:
-            connection.sendall(f"{self.name}\n".encode())
-            for _ in lines:
-                connection.sendall(f"{self.name}\n".encode())
-        self._connections.discard(connection)
-
-    def stop(self) -> None:
-        """Stop as a server does that is told to: the connections it has are cut."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self.stop()
-        self._health.shutdown()
-        self._health.server_close()
-
-
-class Client:
-    """A connection through the balancer."""
-
-    def __init__(self, address: str) -> None:
-        self._socket = socket.create_connection((address, MYSQL_PORT), 10)
-        self._lines = self._socket.makefile("rb")
-        try:
-            self.server = self._read()
-        except OSError:
-            self.close()
-            raise
-
-    def ask(self) -> str:
-        self._socket.sendall(b"?\n")
-        return self._read()
-
-    def _read(self) -> str:
-        line = self._lines.readline()
-        if not line:
-            raise ConnectionResetError("the connection was cut")
-        return line.decode().strip()
-
-    def is_alive(self) -> bool:
-        try:
-            return self.ask() == self.server
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
-
-
-class Crowd:
-    """Clients that connect, ask three times and go, again and again."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self.failures: list[str] = []
-        self.answers: Counter[str] = Counter()
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(4)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            try:
-                with contextlib.closing(Client(self._address)) as client:
-                    for _ in range(3):
-                        self.answers[client.ask()] += 1
-                        time.sleep(0.002)
-            except OSError as error:
-                self.failures.append(repr(error))
-
-    def end(self) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join()
-
-
-class BalancerNode:
-    """A machine with an agent that may be killed: what stays is a root and a store."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.address = new_address()
-        self.store: UserDict[str, Any] = UserDict()
-        self.supervisor = ProcessSupervisor(root / "log", pause=0.05)
-        self.clients: list[Client] = []
-        self.agent = self.start()
-
-    def start(self) -> BalancerAgent:
-        self.agent = BalancerAgent(
-            AgentPlace(
-                node="node-9",
-                role="glb",
-                address=self.address,
-                application=1,
-                service=1,
-                root=self.root,
-                supervisor=self.supervisor,
-                store=self.store,
-                log=logging.getLogger("test"),
-            )
-        )
-        return self.agent
-
-    def run(self, *databases: FakeDatabase, single: bool = False, connections: int = 100) -> bool:
-        members = tuple(sorted((d.member for d in databases), key=lambda m: m.name))
-        return self.agent.run_balancer(BalancerPart(members, single, connections))
-
-    def drain(self, database: FakeDatabase, seconds: int = 20) -> int:
-        return finish(self.agent.drain_server(database.name, seconds))
-
-    def client(self) -> Client:
-        self.clients.append(Client(self.address))
-        return self.clients[-1]
-
-    def servers(self) -> dict[str, Any]:
-        return {server.name: server for server in self.agent.get_balancer_status().servers}
-
-    @property
-    def pid(self) -> int:
-        found = self.supervisor.pid("balancer")
-        assert found is not None
-        return found
-
-    @property
-    def configuration(self) -> str:
-        return (self.root / "var/lib/conpaas-glb/haproxy.cfg").read_text()
-
-    def figure(self, name: str, **labels: str) -> float | None:
-        for family in self.agent.collect():
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return None
-
-    def kill(self) -> None:
-        """Kill the balancer's process, and wait until there is another one that listens."""
-        pid = self.pid
-        os.kill(pid, signal.SIGKILL)
-        eventually(
-            lambda: (
-                self.supervisor.pid("balancer") not in (None, pid)
-                and self.agent.get_balancer_status().is_running
-            )
-        )
+from conpaas_mysql.parts import MYSQL_PORT, BalancerPart, Member
+from conpaas_mysql.testing import eventually
 
 
 @pytest.fixture
@@ -252,9 +37,7 @@ def node() -> Iterator[BalancerNode]:
         Path(name).chmod(0o755)
         node = BalancerNode(Path(name))
         yield node
-        for client in node.clients:
-            client.close()
-        node.supervisor.shutdown()
+        node.close()
 
 
 def test_connections_are_shared_out_among_the_databases(
@@ -383,6 +166,20 @@ def test_a_database_that_says_it_takes_no_queries_loses_its_connections_at_once(
     eventually(lambda: not node.servers()["mysql-1"].is_up)
     assert Counter(c.server for c in clients if c.is_alive()) == {"mysql-2": 2, "mysql-3": 2}
     assert {node.client().server for _ in range(6)} == {"mysql-2", "mysql-3"}
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_database_that_stands_still_for_a_copy_keeps_its_connections_and_gets_no_new_ones(
+    node: BalancerNode, databases: list[FakeDatabase], single: bool
+) -> None:
+    node.run(*databases, single=single)
+    client = next(c for c in (node.client() for _ in range(9)) if c.server == "mysql-1")
+    databases[0].stands_still = True
+    eventually(lambda: not node.servers()["mysql-1"].is_up)
+    assert "mysql-1" not in {node.client().server for _ in range(6)}
+    databases[0].stands_still = False
+    eventually(lambda: node.servers()["mysql-1"].is_up)
+    assert client.is_alive()
 
 
 def test_new_connections_pass_by_a_database_that_has_just_died(

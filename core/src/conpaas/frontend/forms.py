@@ -88,7 +88,8 @@ class Form:
         """
         found: dict[str, Any] = {}
         self.errors = []
-        texts = {one.name: posted.text(one.name) for one in self.fields}
+        sent = [one.name for one in self.fields if one.name in posted.texts]
+        texts = {name: posted.text(name) for name in sent}
         for derived in self.derived:
             parameter = derived.parameter
             if parameter.is_upload:
@@ -102,9 +103,6 @@ class Form:
                 continue
             if value is not ...:
                 found[parameter.name] = to_json(value)
-            first = derived.fields[0] if derived.fields else None
-            if first and first.again and posted.text(again(first.name)) != posted.text(first.name):
-                self._note(first, "the two are not the same: type it again")
         if self.must_type and posted.text(CONFIRM_FIELD).strip() != self.must_type:
             self.errors.append((self.confirm_id, f"type {self.must_type!r} to say that it may go"))
         if self.errors:
@@ -162,20 +160,18 @@ def operation_form(
         title: Default: the operation's name in words.
         submit: Default: the title.
         mark: Tells it from other forms of the same page.
-        twice: A new secret that is needed is asked for once more.
+        twice: A new secret is typed twice, as at a terminal.
     """
     values = values or {}
     derived = tuple(
-        derive(p, roles, choices, values.get(p.name, ...))
+        derive(p, roles, choices, values.get(p.name, ...), twice=twice)
         for p in operation.parameters
         if p.name not in preset
     )
     must_type = _must_type(operation, derived, values, must_type)
     for one in derived:
-        option = one.parameter.hint.option
         for each in one.fields:
             each.form = mark
-            each.again = twice and each.required and option.secret and not option.known
     title = title or in_words(operation.name)
     return Form(
         operation=operation,
@@ -187,11 +183,6 @@ def operation_form(
         back=back,
         mark=mark,
     )
-
-
-def again(name: str) -> str:
-    """Return the name of the field in which a secret is typed once more."""
-    return f"{name}.again"
 
 
 def _must_type(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
 import logging
 import tempfile
@@ -25,12 +24,12 @@ from conpaas.clouds.base import CloudMachine
 from conpaas.clouds.memory import MemoryCloud, MemoryProvider, MemorySettings
 from conpaas.director.api import objects
 from conpaas.director.config import DirectorConfig, DirectorSection, MachinesSection
-from conpaas.director.database import migrate, open_database
+from conpaas.director.database import open_database
 from conpaas.director.director import Director
 from conpaas.director.models import Job, User
 from conpaas.director.queue import ThreadQueue
 from conpaas.director.server import make_app as make_director_app
-from conpaas.director.users import hash_password, new_token
+from conpaas.director.users import new_token
 from conpaas.director.ways import HttpManagerWays
 from conpaas.errors import UnreachableError
 from conpaas.machine.user_data import JOIN_FILE, parse
@@ -49,6 +48,7 @@ from conpaas.supervisor.process import ProcessSupervisor
 from conpaas.testing.clock import Clock
 from conpaas.testing.machines import TestMachine
 from conpaas.testing.network import Network, NetworkPeers
+from conpaas.testing.once import cheap_hash, empty_tables
 from conpaas.transport import raise_for_error
 
 T = TypeVar("T")
@@ -98,6 +98,7 @@ class Cluster:
         self.provider.on_destroy = self._power_off
         self.machines: dict[str, TestMachine] = {}
         self.steps: list[Progress] = []
+        self._closed = False
         self.config = DirectorConfig(
             director=DirectorSection(
                 name=DEPLOYMENT,
@@ -114,7 +115,7 @@ class Cluster:
         self.authority = Authority.create(self.config.data / "authority", DEPLOYMENT)
         self._certificate = self._issue(Identity(Role.DIRECTOR))
         self.start_director()
-        user = User.create(username="test", password=_password_hash())
+        user = User.create(username="test", password=cheap_hash(PASSWORD))
         self.plugins.hook.conpaas_user_created(config=self.config, user=user, credit=credit)
         self.token = new_token(1, "cluster")
 
@@ -131,10 +132,13 @@ class Cluster:
 
     def close(self) -> None:
         """Stop everything that runs and remove all files."""
-        # The tables are bound to one database: a job must not go on in that of the next cluster.
-        Job.update(cancel=True).where(Job.active.is_null(False)).execute()
+        # The tables are bound to one database: nothing must go on in that of the next cluster.
+        self._closed = True
         for machine in list(self.machines.values()):
             self._stop(machine)
+        self.network.leave(DIRECTOR_URL)
+        self.network.drain(DIRECTOR_URL)
+        Job.update(cancel=True).where(Job.active.is_null(False)).execute()
         self._queue.join()
         self.database.close()
         self._temporary.cleanup()
@@ -222,7 +226,7 @@ class Cluster:
         tables = self.config.data / "director.db"
         if not tables.exists():
             tables.parent.mkdir(parents=True, exist_ok=True)
-            tables.write_bytes(_empty_tables())
+            tables.write_bytes(empty_tables())
         self.database = open_database("", self.config.data)
         self._queue = ThreadQueue()
         cloud = MemoryCloud("memory", MemorySettings(), DEPLOYMENT, self.provider)
@@ -281,7 +285,8 @@ class Cluster:
             self.machines[found.id] = machine
             self._again(found, lambda: self._start(machine))
         except Exception:
-            logger.exception("%s did not boot", found.name)
+            if not self._closed:
+                logger.exception("%s did not boot", found.name)
 
     def _again(self, found: CloudMachine, do: Callable[[], T]) -> T:
         """Do something until it works, as a machine does while its director is away."""
@@ -289,7 +294,7 @@ class Cluster:
             try:
                 return do()
             except UnreachableError:
-                if found.id not in self.provider.machines:
+                if self._closed or found.id not in self.provider.machines:
                     raise
                 time.sleep(0.02)
 
@@ -390,19 +395,3 @@ class Cluster:
 
 def _identity(section: Any, role: Role) -> Identity:
     return Identity(role, section.owner, section.application, section.machine)
-
-
-@functools.cache
-def _empty_tables() -> bytes:
-    # Migrations, one after the other, are half of what a cluster costs: once for all of them too.
-    with tempfile.TemporaryDirectory(prefix="conpaas-tables-") as directory:
-        database = open_database("", Path(directory))
-        migrate(database)
-        database.close()
-        return (Path(directory) / "director.db").read_bytes()
-
-
-@functools.cache
-def _password_hash() -> str:
-    # Slow by design: once for all clusters of a process.
-    return hash_password(PASSWORD)

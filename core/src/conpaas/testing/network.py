@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -28,6 +31,8 @@ class Network:
     def __init__(self) -> None:
         self._servers: dict[str, _Server] = {}
         self._silent: set[str] = set()
+        self._calls: Counter[str] = Counter()
+        self._changed = threading.Condition()
 
     def join(self, url: str, identity: Identity, app: Any) -> None:
         """Have an application answer at a URL, as the bearer of an identity."""
@@ -38,8 +43,14 @@ class Network:
         return url in self._servers
 
     def leave(self, url: str) -> None:
-        """Have nobody answer at a URL."""
-        self._servers.pop(url, None)
+        """Have nobody answer at a URL; calls that are being answered go on."""
+        with self._changed:
+            self._servers.pop(url, None)
+
+    def drain(self, url: str, seconds: float = 10.0) -> bool:
+        """Wait until no call to a URL is being answered; return whether it is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._calls[url], seconds)
 
     def silence(self, url: str, silent: bool = True) -> None:
         """Have a server not answer, as if a cable were cut; or answer again."""
@@ -50,6 +61,19 @@ class Network:
         if url in self._silent or url not in self._servers:
             raise UnreachableError(f"{url} does not answer")
         return self._servers[url]
+
+    @contextmanager
+    def calling(self, url: str) -> Iterator[_Server]:
+        """Return what answers at a URL, and note that it is called."""
+        with self._changed:
+            server = self.server(url)
+            self._calls[url] += 1
+        try:
+            yield server
+        finally:
+            with self._changed:
+                self._calls[url] -= 1
+                self._changed.notify_all()
 
 
 class NetworkPeers:
@@ -88,13 +112,13 @@ class NetworkPeers:
         """Make a call and return the answer."""
         if self._closed:
             raise UnreachableError("whoever is calling is dead")
-        server = self._network.server(url)
-        if expect is not None and not _fits(expect, server.identity):
-            raise DeniedError(f"{url} is {server.identity}, not {expect}")
         given = dict(headers or {})
         if self._certificate is not None:
             given[CERTIFICATE_HEADER] = quote(self._certificate)
-        status, answered, chunks = _call(server.app, method, path, body, given)
+        with self._network.calling(url) as server:
+            if expect is not None and not _fits(expect, server.identity):
+                raise DeniedError(f"{url} is {server.identity}, not {expect}")
+            status, answered, chunks = _call(server.app, method, path, body, given)
         if self._network.server(url) is not server:
             raise UnreachableError(f"{url} died in the middle of the call")
         if stream and status < 400:

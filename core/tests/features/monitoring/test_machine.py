@@ -1,12 +1,13 @@
 """What a machine uses: a container's own part by its control group, whichever kind it is."""
 
 import os
+import shutil
 
 import psutil
 import pytest
 from prometheus_client.core import CounterMetricFamily
 
-from conpaas.features.monitoring.machine import Meter, Use
+from conpaas.features.monitoring.machine import Disk, Meter, Use
 
 MOUNTED, SHOWN = "sys/fs/cgroup", "run/cgroup"
 
@@ -118,3 +119,60 @@ def test_a_machine_of_its_own_is_measured_as_a_whole():
     cpu = families["conpaas_node_cpu_seconds"]
     assert isinstance(cpu, CounterMetricFamily)
     assert cpu.samples[0].value > psutil.Process().cpu_times().user
+
+
+NET = """\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop
+    lo: 5000 7 0 0 0 0 0 0 5000 7 0 0 0 0 0 0
+  eth0: 1000 7 0 0 0 0 0 0 30 7 0 0 0 0 0 0
+  eth1:234567890123 7 0 0 0 0 0 0 4 7 0 0 0 0 0 0
+"""
+MOUNTS = """\
+20 1 0:50 / / rw - overlay overlay rw
+21 20 8:1 /x /media/data rw - ext4 /dev/sdb rw
+22 20 8:1 /y /media/data rw - ext4 /dev/sdb rw
+23 20 8:1 /y /media/gone rw - ext4 /dev/sdc rw
+24 20 8:1 /y /var/media/other rw - ext4 /dev/sdc rw
+"""
+
+
+def figures(meter):
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in meter.collect()
+        for sample in family.samples
+    }
+
+
+def test_traffic_is_that_of_all_networks_but_not_with_itself(tmp_path):
+    container = Container(tmp_path, "0::/\n")
+    v2(container)
+    container.write("proc/self/net/dev", NET)
+    found = figures(container.meter)
+    assert found["conpaas_node_network_bytes_total", "in"] == 234567891123
+    assert found["conpaas_node_network_bytes_total", "out"] == 34
+
+
+def test_disks_are_the_machines_own_and_its_volumes(tmp_path):
+    container = Container(tmp_path, "0::/\n")
+    v2(container)
+    (tmp_path / "media/data").mkdir(parents=True)
+    container.write("proc/self/mountinfo", MOUNTS)
+    assert [disk.mount for disk in container.meter.disks()] == ["/", "/media/data"]
+    disk = shutil.disk_usage(tmp_path)
+    assert container.meter.disks()[0] == Disk("/", disk.used, disk.used + disk.free)
+    assert figures(container.meter)["conpaas_node_disk_limit_bytes", "/media/data"] > 0
+
+
+def test_what_is_not_known_of_a_machine_is_left_out(tmp_path):
+    container = Container(tmp_path, "0::/\n")
+    v2(container)
+    names = {name for name, *_ in figures(container.meter)}
+    assert "conpaas_node_cpu_seconds_total" in names
+    assert not any("network" in name for name in names)
+
+
+def test_the_traffic_of_this_machine_rises():
+    before = Meter().traffic()
+    assert before is not None and Meter().traffic() >= before

@@ -15,7 +15,6 @@ from conpaas.agent.base import AgentPlace, LogFile, ServiceAgent
 from conpaas.errors import AgentError, ConPaaSError, UnreachableError
 from conpaas.rpc import Job, Progress, expose
 from conpaas.schema import from_json, to_json
-from conpaas_mysql import measures
 from conpaas_mysql.haproxy import Haproxy, check
 from conpaas_mysql.parts import BalancedServer, BalancerPart, BalancerStatus
 
@@ -145,6 +144,9 @@ class BalancerAgent(ServiceAgent):
 
     def collect(self) -> Iterable[Metric]:
         """Measure the balancer too."""
+        # Late: clients import this file, and need none of it.
+        from conpaas_mysql import measures
+
         yield from super().collect()
         if self._told() is not None:
             yield from measures.of_balancer(self._haproxy)

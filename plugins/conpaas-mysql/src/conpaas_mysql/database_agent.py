@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from conpaas.agent.base import AgentPlace, LogFile
 from conpaas.errors import AgentError, ConPaaSError, UnreachableError
@@ -22,6 +22,9 @@ from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Po
 from conpaas_mysql.sessions import wait_for_sessions
 from conpaas_mysql.status import database_status
 from conpaas_mysql.waiting import until_synced
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _PART, _WANTED, _CREATING = "database", "database-wanted", "database-creating"
 #: Seconds within which a member that is told to go on alone does so.
@@ -227,6 +230,15 @@ class DatabaseAgent(VolumeAgent):
         except (ConPaaSError, OSError) as error:
             # The manager asks again; an agent that does not start could tell it nothing.
             self.log.error("the database does not run: %s", error)
+
+    def collect(self) -> Iterable[Metric]:
+        """Measure the database too."""
+        # Late: clients import this file, and need none of it.
+        from conpaas_mysql import measures
+
+        yield from super().collect()
+        if _PART in self.store:
+            yield from measures.of_database(self.database)
 
     # -- how it is done ------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from conpaas_mysql.parts import HEALTH_PORT, MYSQL_PORT, BalancerPart, Member
 
 #: Whom it runs as.
 USER = "haproxy"
-#: A machine may have 20,000 files open: two for each connection, and some.
+#: Each needs two open files.  Where a machine lets it have fewer, haproxy's log tells.
 MOST_CONNECTIONS = 5000
 FRONTEND = "databases"
 SPREAD = "spread"  #: the backend in which the one with the fewest connections gets the next
@@ -326,6 +326,7 @@ def _server(backend: str, server: Member) -> str:
 
 
 # A database that stops says so by its answers; one whose machine is gone does not answer at all.
+# One that stands still for a copy answers 404: it keeps its connections and gets no new ones.
 _CHECK = (
     f" check port {HEALTH_PORT} inter 1s fastinter 500ms downinter 1s rise 2 fall 2"
     " on-marked-down shutdown-sessions"
@@ -334,6 +335,7 @@ _CHECK = (
 # without a word is noted by the keep-alive of TCP.
 _CONFIGURATION = """\
 global
+    no strict-limits
     maxconn {most}
     stats socket {socket} mode 600 level admin
     hard-stop-after {leave}s
@@ -364,10 +366,10 @@ frontend databases
 backend spread
     balance leastconn
     option httpchk GET /
-    http-check expect status 200
+    http-check disable-on-404
 {spread}
 backend single
     balance first
     option httpchk GET /
-    http-check expect status 200
+    http-check disable-on-404
 {single}"""

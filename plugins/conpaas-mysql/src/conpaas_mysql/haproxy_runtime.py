@@ -125,8 +125,8 @@ class Runtime:
                 continue  # it came or went between the two questions
             found[key] = ServerState(
                 address=row["addr"].rpartition(":")[0].strip("[]"),
-                is_up=_is_up(row["status"], row["check_status"]),
-                is_checked=row["check_status"] not in _UNCHECKED,
+                is_up=_is_up(row["status"], _last_check(row)),
+                is_checked=_last_check(row) not in _UNCHECKED,
                 is_drained=bool(orders[key] & (_MAINTENANCE | _DRAIN)),
                 connections=int(row["scur"]),
                 total=int(row["stot"]),
@@ -201,6 +201,12 @@ class Runtime:
         return list(csv.DictReader(io.StringIO(told)))
 
 
+def _last_check(row: Mapping[str, str]) -> str:
+    # An asterisk tells that another one is on its way.
+    return row["check_status"].removeprefix("* ")
+
+
 def _is_up(status: str, last_check: str) -> bool:
-    # "UP 1/2" is on its way down.  Of one that is drained only the last check tells.
-    return status.startswith("UP") or (status == "DRAIN" and last_check.startswith("L7OK"))
+    # "UP 1/2" is on its way down; "NOLB" gets nothing new.  Of one that is drained only the last
+    # check tells.
+    return status.startswith("UP") or (status == "DRAIN" and last_check == "L7OK")

@@ -33,6 +33,10 @@ class TellingManager(RevivingManager):
         ``tell(picture, config, planned, away)``, ``address_node()``.
     """
 
+    def kept_metrics(self) -> frozenset[str]:
+        """Return what the manager looks at beside the charts."""
+        return super().kept_metrics() | {s[0] for s in (PRIMARY, STATE, STARTED, FREE, USED)}
+
     def is_outdated(self) -> bool:
         """Whether something happened to a database since it was looked at, or is left to do."""
         if super().is_outdated() or self.noted.is_unsettled:

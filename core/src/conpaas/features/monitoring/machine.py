@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 #: The number that Linux gives the first namespace of process numbers: the machine's own.
 _FIRST_NAMESPACE = 0xEFFFFFFC
+VOLUMES = "/media/"  #: where volumes are mounted
 _KINDS = ("cpu", "cpuacct", "memory")  #: of cgroup v1
 _UNLIMITED = 1 << 60  #: cgroup v1 says some number above this when there is no limit
 
@@ -33,6 +35,15 @@ class Use:
     limit: int | None
 
 
+@dataclass(frozen=True)
+class Disk:
+    """A file system: bytes that are used, and those that may be, where it is mounted."""
+
+    mount: str
+    used: int
+    limit: int
+
+
 class Meter:
     """Measures this machine.
 
@@ -42,6 +53,7 @@ class Meter:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
         self._proc = root / "proc"
         self._mounted = root / "sys/fs/cgroup"
         self._shown = root / "run/cgroup"
@@ -49,7 +61,57 @@ class Meter:
 
     def collect(self) -> Iterator[Metric]:
         """Return what the machine uses, as metric families."""
-        return _families(self.use())
+        yield from _families(self.use())
+        if (traffic := self.traffic()) is not None:
+            network = CounterMetricFamily(
+                "conpaas_node_network_bytes",
+                "Bytes that came in and went out, by all networks.",
+                labels=["direction"],
+            )
+            for direction, count in zip(("in", "out"), traffic, strict=True):
+                network.add_metric([direction], count)
+            yield network
+        used = GaugeMetricFamily(
+            "conpaas_node_disk_bytes", "Bytes used of a file system.", labels=["mount"]
+        )
+        limit = GaugeMetricFamily(
+            "conpaas_node_disk_limit_bytes",
+            "Bytes that may be used of a file system.",
+            labels=["mount"],
+        )
+        for disk in self.disks():
+            used.add_metric([disk.mount], disk.used)
+            limit.add_metric([disk.mount], disk.limit)
+        yield from (used, limit)
+
+    def traffic(self) -> tuple[int, int] | None:
+        """Return the bytes that came in and went out since the machine began; None: not known."""
+        told = _text(self._proc / "self/net/dev")
+        if told is None:
+            return None
+        came = went = 0
+        for line in told.splitlines()[2:]:
+            name, _, counts = line.partition(":")
+            if name.strip() != "lo":
+                fields = counts.split()
+                came, went = came + int(fields[0]), went + int(fields[8])
+        return came, went
+
+    def disks(self) -> list[Disk]:
+        """Return the file systems that fill up: the machine's own, and its volumes."""
+        mounts = ["/"]
+        for line in (_text(self._proc / "self/mountinfo") or "").splitlines():
+            mount = line.split(" ")[4]
+            if mount.startswith(VOLUMES) and mount not in mounts:
+                mounts.append(mount)
+        found = []
+        for mount in mounts:
+            try:
+                disk = shutil.disk_usage(self._root / mount.lstrip("/"))
+            except OSError:
+                continue  # it has just been unmounted, or is broken: the others are told
+            found.append(Disk(mount, disk.used, disk.used + disk.free))
+        return found
 
     def use(self) -> Use:
         """Return what the machine uses, by the best source that there is."""

@@ -103,6 +103,10 @@ class MonitoringManager(ManagerTools[A]):
         """Return what is worth a chart; the default: each node's processor and memory."""
         return MACHINES
 
+    def kept_metrics(self) -> frozenset[str]:
+        """Return the names of metrics that ``self.place.samples`` holds beside those of charts."""
+        return frozenset()
+
     @expose(reads=True)
     def get_metrics(self, minutes: Minutes = 10) -> list[Figure]:
         """Show what the nodes measure: now, and over the last minutes."""

@@ -141,10 +141,13 @@ class Sampler:
     def _names(self, service: Service) -> frozenset[str]:
         try:
             charts = service.manager.charts()
-            return frozenset[str]().union(*(chart.metrics for chart in charts))
+            kept: frozenset[str] = service.manager.kept_metrics()
+            return kept.union(*(chart.metrics for chart in charts))
         except Exception as error:
             # A plugin's code: the machines are watched all the same.
-            self._complain(f"service {service.number}", f"its charts cannot be told: {error}")
+            self._complain(
+                f"service {service.number}", f"what it measures cannot be told: {error}"
+            )
             return frozenset[str]().union(*(chart.metrics for chart in MACHINES))
 
     def _families(self, one: Latest) -> list[Metric]:

@@ -1,0 +1,406 @@
+"""A MySQL service without software: its agents move the members of a modelled cluster.
+
+For tests of what directs clusters: nothing is started, and after each event the model judges what
+must never be.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from conpaas import hookimpl
+from conpaas.agent.base import AgentPlace
+from conpaas.errors import AgentError
+from conpaas.features.volumes.agent import VolumeAgent
+from conpaas.features.volumes.names import VolumeName
+from conpaas.rpc import Job, Progress, expose
+from conpaas.schema import Option, from_json, to_json
+from conpaas.service import Service
+from conpaas_mysql.galera_model import Data, Server, World
+from conpaas_mysql.manager import MysqlManager
+from conpaas_mysql.parts import (
+    BalancerPart,
+    ClusterSecrets,
+    DatabasePart,
+    DatabaseStatus,
+    Position,
+)
+from conpaas_mysql.plugin import conpaas_service
+from conpaas_mysql.rehearsed_dumps import RehearsedDumps
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+#: Settings that the rehearsed server takes up only when it is started.
+_AT_START = ("character_set_server", "innodb_buffer_pool_size")
+_ROOM = 1 << 30
+
+
+class FileDisk:
+    """A file on a volume."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Data | None:
+        """Return what was written last."""
+        if not self._path.exists():
+            return None
+        return msgspec.json.decode(self._path.read_bytes(), type=Data)
+
+    def write(self, data: Data) -> None:
+        """Keep data."""
+        self._path.write_bytes(msgspec.json.encode(data))
+
+
+@dataclass
+class Stage:
+    """What all agents of a rehearsal share.
+
+    Args:
+        world: The modelled cluster.
+        agents: By address.
+        events: What agents were told, in order: an address, what, and how.
+        wrong: What was wrong, beside what the world says.
+        failing: Raised by an operation, by address and name.
+        refused: Values that no server starts with.
+        down: Addresses whose servers are not started again when they were killed.
+        full: Addresses whose volumes are nearly full.
+        hanging: Addresses whose servers do not answer.
+        figures: What else agents measure: gauges without labels, by address and name.
+        before: Called before each event is carried out, with its number.
+    """
+
+    world: World = field(default_factory=World)
+    agents: dict[str, RehearsalAgent] = field(default_factory=dict)
+    events: list[tuple[str, str, Any]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    failing: dict[tuple[str, str], str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    down: set[str] = field(default_factory=set)
+    full: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    before: Callable[[int], None] = lambda number: None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def begin(self, agent: RehearsalAgent, what: str, how: Any = None) -> None:
+        """Note an event, or fail as is wished."""
+        with self.lock:
+            self.events.append((agent.place.address, what, how))
+            number = len(self.events)
+        self.before(number)
+        if why := self.failing.get((agent.place.address, what)):
+            raise AgentError(why)
+
+    def balancers(self) -> list[tuple[str, BalancerPart, set[str]]]:
+        """Return the balancers at work: address, part, and names that are drained."""
+        found = []
+        for address, agent in self.agents.items():
+            if part := agent.balancer_part:
+                found.append((address, part, set(agent.store.get("drained", []))))
+        return found
+
+    def judge_stop(self, agent: RehearsalAgent) -> None:
+        """Look whether some balancer still sends connections to a database that is stopped."""
+        part = agent.database_part
+        if part is None or not self.world.takes_queries(agent.place.address):
+            return
+        for address, balancer, drained in self.balancers():
+            if part.name in {s.name for s in balancer.servers} - drained:
+                self.wrong.append(f"{part.name} is stopped while {address} sends to it")
+
+    def query(self, what: str) -> bool:
+        """Write something as a client does: by each balancer, or else to any database."""
+        balancers = self.balancers()
+        if not balancers:
+            servers = list(self.world.servers)
+            return any(self.world.write(address, what) for address in servers[:1])
+        for address, part, drained in balancers:
+            healthy = [
+                server
+                for server in part.servers
+                if self.world.takes_queries(server.address) and server.name not in drained
+            ]
+            if not healthy or not self.world.write(healthy[0].address, f"{what} by {address}"):
+                return False
+        return True
+
+
+class RehearsalAgent(RehearsedDumps, VolumeAgent):
+    """Does in the model what a real agent does on its machine."""
+
+    stage: Stage
+
+    def __init__(self, place: AgentPlace) -> None:
+        super().__init__(place)
+        self.stage.agents[place.address] = self
+
+    @property
+    def world(self) -> World:
+        """The modelled cluster."""
+        return self.stage.world
+
+    @property
+    def database_part(self) -> DatabasePart | None:
+        """What it was told to be."""
+        told = self.store.get("part")
+        return from_json(told, DatabasePart, "part") if told else None
+
+    @property
+    def balancer_part(self) -> BalancerPart | None:
+        """What it was told to balance."""
+        told = self.store.get("balancer")
+        return from_json(told, BalancerPart, "balancer") if told else None
+
+    @property
+    def server(self) -> Server | None:
+        """The server that runs here."""
+        return self.world.servers.get(self.place.address)
+
+    # -- a database ---------------------------------------------------------------------------
+
+    @expose()
+    def configure_database(
+        self,
+        part: Annotated[DatabasePart, "What it does"],
+        secrets: Annotated[ClusterSecrets, "What the members share", Option(secret=True)],
+    ) -> bool:
+        """Note what it is told."""
+        self.stage.begin(self, "configure_database", part)
+        told = to_json(part)
+        news = bool(self.store.get("part") != told)
+        self.store["part"] = told
+        return news
+
+    @expose(resumes=True)
+    def create_database(self) -> Job[None]:
+        """Create a cluster."""
+        yield Progress(0, "creating")
+        self.stage.begin(self, "create_database")
+        if self._disk.read() is not None and self.server is None:
+            raise AgentError("there is data already")
+        if self.server is None:
+            self.world.create(self._new_server())
+
+    @expose(resumes=True)
+    def bootstrap_database(self) -> Job[None]:
+        """Begin with the data that is here."""
+        yield Progress(0, "bootstrapping")
+        self.stage.begin(self, "bootstrap_database")
+        if self.server is None or not self.server.is_primary:
+            if self.server is not None:
+                self.world.leave(self.place.address)
+            self.world.bootstrap(self._new_server())
+
+    @expose(resumes=True)
+    def join_database(self) -> Job[None]:
+        """Run, and fail if that leads to nothing."""
+        yield Progress(0, "joining")
+        self.stage.begin(self, "join_database")
+        if self.server is None:
+            data = self._disk.read()
+            if data is not None:
+                # It shall join, not go on by itself.
+                self._disk.write(replace(data, view=()))
+            self.world.start(self._new_server())
+        if not self.world.takes_queries(self.place.address):
+            raise AgentError("it finds nobody to join")
+
+    @expose(resumes=True)
+    def promote_database(self) -> Job[None]:
+        """Go on without the others."""
+        yield Progress(0, "promoting")
+        self.stage.begin(self, "promote_database")
+        if self.server is None:
+            raise AgentError("the server does not run")
+        if not self.server.is_primary:
+            self.world.promote(self.place.address)
+
+    @expose(resumes=True)
+    def stop_database(self) -> Job[None]:
+        """Stop the server."""
+        yield Progress(0, "stopping")
+        self.stage.begin(self, "stop_database")
+        self.stage.judge_stop(self)
+        self.store["wanted"] = False
+        self.world.leave(self.place.address)
+
+    @expose(reads=True, hidden=True)
+    def get_database_status(self) -> DatabaseStatus:
+        """Return how it is; a killed server is started again when it has been asked for once."""
+        self._revive()
+        server, part = self.server, self.database_part
+        data = self._disk.read() if part is not None else None
+        if server is None or part is None:
+            return DatabaseStatus(
+                data is not None, False, False, 0, False, (), "", -1, False, _ROOM
+            )
+        hangs = self.place.address in self.stage.hanging
+        ready = server.is_primary and not hangs
+        seen = [self.world.servers[a].name for a in self.world.members(self.place.address)]
+        return DatabaseStatus(
+            has_data=data is not None,
+            is_running=True,
+            is_primary=ready,
+            state=4 if ready else 0,
+            ready=ready,
+            members=() if hangs else tuple(sorted(seen)),
+            cluster=server.data.cluster,
+            position=len(server.data.writes) if server.was_primary and not hangs else -1,
+            outdated=self._at_start(part) != self.store.get("ran_with"),
+            free=1 << 20 if self.place.address in self.stage.full else _ROOM,
+            trouble="the server does not answer" if hangs else "",
+            used=100 << 20,
+            started=server.started,
+        )
+
+    @expose()
+    def recover_position(self) -> Position:
+        """Return what is on the disk."""
+        self.stage.begin(self, "recover_position")
+        if self.server is not None:
+            raise AgentError("the server runs")
+        data = self._disk.read()
+        if data is None:
+            return Position("", -1, False)
+        return Position(data.cluster, len(data.writes), data.was_last)
+
+    @expose()
+    def unmount_volume(self, name: VolumeName) -> bool:
+        """Unmount a volume, unless the server uses it."""
+        part = self.database_part
+        if self.server is not None and part is not None and part.volume == name:
+            raise AgentError(f"the volume {name} is in use by mariadbd")
+        return super().unmount_volume(name)
+
+    # -- a balancer ---------------------------------------------------------------------------
+
+    @expose()
+    def run_balancer(self, part: Annotated[BalancerPart, "What it does"]) -> bool:
+        """Balance connections."""
+        self.stage.begin(self, "run_balancer", part)
+        told = to_json(part)
+        news = bool(self.store.get("balancer") != told)
+        self.store["balancer"] = told
+        self.store["drained"] = []
+        return news
+
+    @expose(resumes=True)
+    def drain_server(
+        self, name: Annotated[str, "Name of a database"], seconds: Annotated[int, "At most"] = 60
+    ) -> Job[int]:
+        """Send nothing more to a database."""
+        yield Progress(0, f"draining {name}")
+        self.stage.begin(self, "drain_server", name)
+        self.store["drained"] = [*self.store.get("drained", []), name]
+        return 0
+
+    @expose()
+    def leave_balancer(self) -> None:
+        """Stop balancing."""
+        self.stage.begin(self, "leave_balancer")
+        self.store["balancer"] = None
+
+    # -- measures -----------------------------------------------------------------------------
+
+    def collect(self) -> Iterable[Metric]:
+        """Measure what the manager looks at."""
+        yield from super().collect()
+        if self.database_part is not None:
+            yield from self._measured()
+        figures = dict(self.stage.figures.get(self.place.address, {}))
+        if self.balancer_part is not None:
+            figures.setdefault("conpaas_glb_clients", 0.0)
+        yield from _gauges(figures)
+
+    def _measured(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        status = self.get_database_status()
+        yield from _gauges(
+            {
+                "conpaas_galera_primary": float(status.is_primary),
+                "conpaas_galera_local_state": status.state,
+                "conpaas_mysql_started_seconds": status.started,
+            }
+        )
+        volume = GaugeMetricFamily("conpaas_mysql_volume_bytes", "Rehearsed.", labels=["kind"])
+        volume.add_metric(["free"], status.free)
+        volume.add_metric(["used"], status.used)
+        yield volume
+
+    # -- how it is done -----------------------------------------------------------------------
+
+    @property
+    def _told(self) -> DatabasePart:
+        if (part := self.database_part) is None:
+            raise AgentError("this node was not told to run a database")
+        return part
+
+    @property
+    def _disk(self) -> FileDisk:
+        part = self._told
+        if not self._mounts.is_mounted(self.volume_path(part.volume)):
+            raise AgentError(f"the volume {part.volume} is not mounted")
+        return FileDisk(self.volume_path(part.volume) / "data.json")
+
+    def _new_server(self) -> Server:
+        part = self._told
+        if refused := self.stage.refused & set(part.settings.values()):
+            raise AgentError(f"the server does not start: {min(refused)} is refused")
+        self.world.clock += 1
+        self.store["wanted"] = True
+        self.store["ran_with"] = self._at_start(part)
+        return Server(self.place.address, part.name, self._disk, self.world.clock)
+
+    def _at_start(self, part: DatabasePart) -> dict[str, str]:
+        return {name: part.settings[name] for name in _AT_START if name in part.settings}
+
+    def _revive(self) -> None:
+        """Start a server again that was killed, as the machine's supervisor does."""
+        wanted = self.store.get("wanted", False) and self.place.address not in self.stage.down
+        if not wanted or self.server is not None or self.database_part is None:
+            self.store["asked"] = False
+        elif self.store.get("asked", False):
+            self.store["asked"] = False
+            self.world.start(self._new_server())
+        else:
+            self.store["asked"] = True
+
+
+def _gauges(figures: Mapping[str, float]) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, value in figures.items():
+        yield GaugeMetricFamily(name, "Rehearsed.", value=value)
+
+
+class RehearsalManager(MysqlManager):
+    """Directs a rehearsal as a cluster is directed, and waits for nothing."""
+
+    patience = 0.2
+
+
+class RehearsalPlugin:
+    """The rehearsal's service type, as a plugin of a test.
+
+    Args:
+        stage: What its agents share.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._agent = type("StagedAgent", (RehearsalAgent,), {"stage": stage})
+
+    @hookimpl
+    def conpaas_service(self) -> Service:
+        """Return the service type."""
+        return replace(
+            conpaas_service(), name="rehearsal", manager=RehearsalManager, agent=self._agent
+        )
