@@ -50,6 +50,7 @@ def load(file: DumpFile, socket: Path, given_up: threading.Event, user: str = US
         socket: Of the server.
         given_up: Once it is set, this ends between two statements, or in the middle of one that
             then does not count.
+        user: Of the system and of the database, whose rights count.
 
     Raises:
         InvalidError: A statement failed: says where, what it says, and what the server says.
