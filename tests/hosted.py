@@ -19,22 +19,26 @@ PASSING = ("PROLOGUE", "ADAPTING", "EPILOGUE")
 
 
 class Hosted:
-    """A PHP service.
+    """A PHP service, or one of another type whose nodes come and go.
 
     Args:
         nutshell: That it runs on.
         aid: Of its application.
         directory: For archives.
+        sid: Of a service that there is; one is added otherwise.
+        type: Of the service.
     """
 
-    def __init__(self, nutshell: Nutshell, aid: int, directory: Path) -> None:
-        self.nutshell, self.aid, self._directory = nutshell, aid, directory
-        self.sid = int(nutshell.cps.rows(f"cps-service add php {aid}")["sid"])
+    def __init__(
+        self, nutshell: Nutshell, aid: int, directory: Path, sid: int = 0, type: str = "php"
+    ) -> None:
+        self.nutshell, self.aid, self._directory, self._type = nutshell, aid, directory, type
+        self.sid = sid or int(nutshell.cps.rows(f"cps-service add {type} {aid}")["sid"])
 
     def line(self, command: str | Sequence[str]) -> list[str]:
         """Return the words of a command, of which the numbers are left out here."""
         operation, *more = shlex.split(command) if isinstance(command, str) else command
-        return ["cps-php", operation, str(self.aid), str(self.sid), *more]
+        return [f"cps-{self._type}", operation, str(self.aid), str(self.sid), *more]
 
     def ok(self, command: str | Sequence[str], given: str = "") -> str:
         """Run a command that must succeed: its operation and what comes after the numbers."""

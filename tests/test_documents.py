@@ -13,11 +13,11 @@ import sysconfig
 import tomllib
 import venv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
+from documents import DOCS, ROOT, Block, Normal, blocks, typed
 from e2e import Nutshell, wait_for
 
 from conpaas import config, hookspecs
@@ -30,8 +30,6 @@ from conpaas.director.main import _parser as director_parser
 from conpaas.frontend.main import _parser as frontend_parser
 from conpaas.nutshell.main import _parser as nutshell_parser
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
 PAGES = sorted(
     [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("plugins/*/README.md")],
     key=lambda page: page.relative_to(ROOT).as_posix(),
@@ -46,41 +44,6 @@ PROJECTS = [ROOT / "core", *sorted(ROOT.glob("plugins/*"))]
 def named(page: Path) -> str:
     """A page's path, as the name of a test."""
     return page.relative_to(ROOT).as_posix()
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block; ``info`` is what stands behind the fence: a language, maybe more."""
-
-    info: str
-    text: str
-
-    @property
-    def language(self) -> str:
-        """The first word of the info."""
-        return self.info.partition(" ")[0]
-
-    @property
-    def place(self) -> str:
-        """The file whose content the block is, empty if it is none's."""
-        return self.info.partition(" ")[2]
-
-
-def blocks(page: Path) -> list[Block]:
-    """The fenced blocks of a page."""
-    found = re.findall(r"^```([^\n`]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [Block(info.strip(), text) for info, text in found]
-
-
-def typed(block: Block) -> list[tuple[str, list[str]]]:
-    """The commands of a console block, each with the lines that it prints."""
-    found: list[tuple[str, list[str]]] = []
-    for line in block.text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], []))
-        else:
-            found[-1][1].append(line)
-    return found
 
 
 # -- lists --------------------------------------------------------------------------------
@@ -357,37 +320,6 @@ def test_the_example_of_a_cloud_keeps_the_contract(workshop: Workshop) -> None:
 
 
 # -- the first session --------------------------------------------------------------------
-
-
-class Normal:
-    """Makes two sessions alike: addresses, ids, times and the nutshell's name differ.
-
-    What stood on the page is remembered with what came instead, so that later commands can be
-    typed with it.
-    """
-
-    _VARYING = re.compile(
-        r"\b10(?:\.\d+){3}\b|\bcode-(?!default)\w{6}\b|\d{4}-\d\d-\d\dT[\d:.+]+|\b[\w]+(?=-u1-a1-)"
-    )
-
-    def __init__(self) -> None:
-        self._came: dict[str, str] = {}
-
-    def type(self, line: str) -> str:
-        """Return a command of the page as it must be typed here."""
-        return self._VARYING.sub(lambda found: self._came.get(found[0], found[0]), line)
-
-    def compare(self, expected: list[str], printed: list[str]) -> None:
-        """Assert that what was printed is what the page shows."""
-        assert self._lines(printed) == self._lines(expected)
-        for there, here in zip(expected, printed, strict=True):
-            self._came |= dict(
-                zip(self._VARYING.findall(there), self._VARYING.findall(here), strict=True)
-            )
-
-    def _lines(self, lines: list[str]) -> list[list[str]]:
-        # Columns are as wide as the widest value.
-        return [re.sub(r"-{4,}", "----", self._VARYING.sub("?", line)).split() for line in lines]
 
 
 def test_the_first_session_of_the_readme_goes_as_it_is_written(

@@ -380,15 +380,15 @@ class _Reservation:
             self._runner._release(self._running)
 
 
+def _close_all(files: list[Upload]) -> None:
+    for file in files:
+        file.stream.close()
+
+
 def _why_cancelled(running: _Running) -> str:
     if running.gave_way_to:
         return f"it gave way to {running.gave_way_to}: ask for it again"
     return "it was cancelled"
-
-
-def _close_all(files: list[Upload]) -> None:
-    for file in files:
-        file.stream.close()
 
 
 def _unknown(operation: str) -> Operation:

@@ -83,8 +83,8 @@ class ServiceHost:
         self.address = config.manager.address
         self.max_nodes = config.limits.nodes_per_service
         self.upload_limit = config.limits.upload
-        self.backup_limit = config.limits.backup
         self.data_limit = config.limits.data
+        self.backup_limit = config.limits.backup
         self.unpacked_limit = config.limits.unpacked
         self.members_limit = config.limits.members
         self.volume_limit = config.limits.volume

@@ -170,8 +170,8 @@ class ManagerPlace(Protocol):
     log_path: Path
     max_nodes: int
     upload_limit: int  #: bytes
-    backup_limit: int  #: bytes
     data_limit: int  #: bytes of a file that a job works on
+    backup_limit: int  #: bytes
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
     volume_limit: int  #: MB of a volume

@@ -160,7 +160,12 @@ class ClusterManager(SettingsManager):
                 "volume goes with it"
             )
         left = self.noted.left
-        others = [at for other, at in left.items() if other != name]
+        there = {other.name for other in self.volumes.all()} - {volume.name}
+        others = [
+            at
+            for data, other in names.items()
+            if data in there and (at := left.get(other, -1)) >= 0
+        ]
         if name not in left or max(others, default=-1) < left[name]:
             raise WrongStateError(
                 f"the volume {volume.name} has the newest data of the service, perhaps the only "

@@ -69,9 +69,9 @@ class VolumeManager(ServiceManager[A], abc.ABC):
 
     May override:
         ``check_volumes(nodes)``: raise when volumes of these nodes must not be changed now.
+        ``check_parting(volume)``: raise when a volume must not be detached or deleted now.
         ``on_volume_taken(volume, node)``, ``on_volume_back(volume, node)``: stop using a volume
         that is detached for a moment to grow, and use it again.
-        ``check_parting(volume)``: raise when a volume must not be detached or deleted now.
 
     Given to you:
         ``self.volumes``: ``self.volumes.ensure(node, name, size)`` in a handler, and the node has
