@@ -1,16 +1,18 @@
 """Backups of a whole service: through director, manager and real databases."""
 
 import datetime as dt
+import io
 import os
 import subprocess
 
 import pytest
 
 from conpaas.clouds.memory import MemoryCloud
-from conpaas.errors import InvalidError, WrongStateError
+from conpaas.errors import BusyError, InvalidError, WrongStateError
 from conpaas.manager.config import LimitsSection
 from conpaas.state import State
 from conpaas.testing import Cluster
+from conpaas_mysql import backup_manager
 from conpaas_mysql.client import session
 from conpaas_mysql.parts import USER, data_volume
 from conpaas_mysql.testing import eventually
@@ -111,3 +113,16 @@ def test_a_data_volume_grows_and_where_it_must_be_detached_its_database_pauses(s
     row = shop.run(shop.service.grow_volume(vol_name=volume, vol_size=size + 200))
     assert (row.vol_size, row.state, stopped) == (size + 200, "attached", [True])
     assert shop.cakes() == 3
+
+
+def test_work_that_was_given_up_may_take_a_moment_to_end():
+    content, tries = io.BytesIO(b"backup"), []
+
+    def begin():
+        tries.append(content.read())
+        if len(tries) < 3:
+            raise BusyError("read_database_backup is still at work")
+        return len(tries)
+
+    assert backup_manager._again(begin, content) == 3
+    assert tries == [b"backup"] * 3
