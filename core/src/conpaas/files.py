@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import io
 import os
 import secrets
 import tempfile
@@ -16,6 +18,10 @@ from typing import IO
 from conpaas.errors import TooLargeError
 
 _PIECE = 1 << 16
+_COMING = ".new-"  #: begins the names of what has not arrived yet
+#: Bytes after which the disk must have what came: otherwise a last sync may take minutes.
+_SYNC_EVERY = 64 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -47,26 +53,61 @@ def receive(
         limit: How many bytes it may have.
 
     Raises:
-        TooLargeError: It has more; nothing is left of it.
+        TooLargeError: It has more, or the disk is full; nothing is left of it.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.NamedTemporaryFile(dir=directory, prefix=".new-", delete=False) as file:
-        path = Path(file.name)
-        try:
-            seen, size = hashlib.sha256(), 0
-            for piece in _pieces(source):
-                size += len(piece)
-                if size > limit:
-                    raise TooLargeError(
-                        f"the file has more than the {limit >> 20} MB that are allowed"
-                    )
-                seen.update(piece)
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-            yield Received(path, seen.hexdigest(), size)
-        finally:
-            path.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=directory, prefix=_COMING)
+    path = Path(name)
+    try:
+        # Without a buffer: what a full disk did not take must not come again when it is closed.
+        with open(descriptor, "wb", buffering=0) as file:
+            received = _received(source, file, path, limit)
+        yield received
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def clear_away(directory: Path) -> None:
+    """Remove what was arriving when its process was killed; nothing may be arriving now."""
+    for left in directory.glob(f"{_COMING}*"):
+        left.unlink(missing_ok=True)
+
+
+def _received(
+    source: IO[bytes] | Iterable[bytes], file: io.FileIO, path: Path, limit: int
+) -> Received:
+    seen, size, synced = hashlib.sha256(), 0, 0
+    for piece in _pieces(source):
+        size += len(piece)
+        if size > limit:
+            raise TooLargeError(f"the file has more than the {limit >> 20} MB that are allowed")
+        seen.update(piece)
+        with _told_when_full(size):
+            _write(file, piece)
+            if size - synced > _SYNC_EVERY:
+                os.fsync(file.fileno())
+                synced = size
+    with _told_when_full(size):
+        os.fsync(file.fileno())
+    return Received(path, seen.hexdigest(), size)
+
+
+@contextmanager
+def _told_when_full(size: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise TooLargeError(
+            f"there is no room on the disk: it was full after {size >> 20} MB of the file"
+        ) from error
+
+
+def _write(file: io.FileIO, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) or 0 :]
 
 
 def _pieces(source: IO[bytes] | Iterable[bytes]) -> Iterator[bytes]:

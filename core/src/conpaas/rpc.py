@@ -107,6 +107,7 @@ class Operation:
     otherwise: State | None = None
     resumes: bool = False
     preempts: bool = False
+    gives_way: bool = False
     done: str = ""
     confirm: str = ""
     hidden: bool = False
@@ -136,6 +137,7 @@ def expose(
     otherwise: State | None = None,
     resumes: bool = False,
     preempts: bool = False,
+    gives_way: bool = False,
     done: str = "",
     confirm: str = "",
     hidden: bool = False,
@@ -155,6 +157,8 @@ def expose(
         otherwise: The state after a failure; none given means the one before.
         resumes: After a crash its job is run again from the top.
         preempts: A job that is running is cancelled for it, where others are told ``busy``.
+        gives_way: Its job is cancelled for any other that does not give way itself: for what takes
+            long and can be tried again.
         done: What a client says on success, formatted with the arguments and the result's fields.
         confirm: What will be lost: a client asks before it calls.
         hidden: For servers among themselves: no command, no form.

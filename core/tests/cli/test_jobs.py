@@ -123,7 +123,6 @@ def test_leaving_says_that_the_job_goes_on(configured, director):
     assert process.stderr.readline() == "[ 10%] booting\n"
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    rest = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(10) == 130
+    _, rest = process.communicate(timeout=10)
+    assert process.returncode == 130
     assert rest == "The job goes on; see: cps-tools job get 7 -a 1\n"

@@ -251,3 +251,18 @@ def test_credit_and_quota_are_asked_before_anything_is_given_up(app):
     app.look()
     assert "too expensive" in app.manager.runner.report(app.last_job()).message
     assert app.cluster.machine(before.machine), "it is silent, and still there"
+
+
+def test_the_machine_of_a_fenced_node_is_gone_and_who_replaces_it_has_its_address(app):
+    before = app.node("door")
+    host = app.manager.host(1)
+    app.cluster.cut(app.cluster.machine(before.machine))
+    app.manager.lose(before, "silent")
+    for _ in range(2):
+        app.cluster.run(host.machines.fence([before]))
+        assert before.machine not in {m.number for m in app.cluster.machines.values()}
+        assert app.node("door").state is NodeState.LOST
+    app.look()
+    after = app.node("door")
+    assert after.id != before.id
+    assert (after.address, after.position) == (before.address, before.position)

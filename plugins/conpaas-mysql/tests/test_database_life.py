@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ def test_a_new_database_takes_queries_and_keeps_what_it_is_told(databases: Datab
     status = node.status()
     assert status.has_data and status.is_running and status.is_primary and status.ready
     assert (status.state, status.members, status.trouble) == (4, ("mysql-1",), "")
-    assert not status.outdated and status.free > 0
+    assert not status.outdated and status.free > 0 and status.used > 30 << 20
+    assert 0 <= time.time() - status.started < 60
     node.rows("CREATE DATABASE shop")
     node.rows("CREATE TABLE shop.things (id INT PRIMARY KEY)")
     node.rows("INSERT INTO shop.things VALUES (1)")
@@ -50,7 +52,7 @@ def test_a_new_database_takes_queries_and_keeps_what_it_is_told(databases: Datab
     node.stop()
     stopped = node.status()
     assert stopped.has_data and not stopped.is_running and not stopped.ready
-    assert (stopped.cluster, stopped.position) == (status.cluster, grown.position)
+    assert (stopped.cluster, stopped.position, stopped.started) == (status.cluster, -1, 0)
     position = node.agent.recover_position()
     assert (position.cluster, position.number, position.was_last) == (
         status.cluster,
@@ -132,14 +134,14 @@ def test_a_server_that_cannot_run_is_told_with_its_last_words(databases: Databas
     node = databases.machine()
     databases.configure(**{"no_such_setting": "1"})
     node.volume.joinpath("data").mkdir()
-    with pytest.raises(AgentError, match="(?s)no database can be set up.*no_such_setting"):
+    with pytest.raises(AgentError, match=r"(?s)no database can be set up.*no_such_setting"):
         node.create()
     assert not node.status().has_data
     databases.configure()
     node.create()
     node.stop()
     databases.configure(**{"no_such_setting": "1"})
-    with pytest.raises(AgentError, match="(?s)ends at once.*no_such_setting"):
+    with pytest.raises(AgentError, match=r"(?s)ends at once.*no_such_setting"):
         node.bootstrap()
     assert not node.status().is_running
     node.agent.database.start()
@@ -191,8 +193,6 @@ def test_a_database_that_was_stopped_stays_so_when_the_agent_comes_back(
 
 
 def test_a_hanging_server_does_not_hold_up_its_status(databases: Databases) -> None:
-    import time
-
     (node,) = databases.grow()
     pid = node.supervisor.pid(NAME)
     assert pid is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,6 +126,23 @@ def test_all_killed_who_do_not_know_each_other_any_more_follow_the_one_with_the_
     bootstrapped = [who for who, what, _ in stage.events if what == "bootstrap_database"]
     assert bootstrapped in ([theatre.address("mysql-2")], [theatre.address("mysql-3")])
     assert any("no database took queries any more: mysql-" in line for line in theatre.history())
+    assert theatre.write()
+
+
+def test_all_killed_whose_views_are_lost_wait_and_then_follow_the_one_with_the_most(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    servers = list(theatre.world.servers.values())
+    theatre.kill("mysql-1", "mysql-2")
+    for server in servers:
+        server.disk.write(replace(server.data, view=()))
+    stage.events.clear()
+    theatre.settle()
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    told = [what for _, what, _ in stage.events]
+    assert told.index("stop_database") < told.index("bootstrap_database")
     assert theatre.write()
 
 

@@ -37,6 +37,15 @@ class Mounts(Protocol):
     def mount(self, device: str, path: Path) -> None:
         """Mount a device, or show a directory that is mounted already, at a path."""
 
+    def grow(self, device: str) -> None:
+        """Make the file system on a device as large as the device, while it is mounted.
+
+        One that the cloud has mounted is left to the cloud.
+
+        Raises:
+            AgentError: It cannot grow.
+        """
+
     def unmount(self, path: Path) -> None:
         """Unmount what is mounted at a path.
 
@@ -95,6 +104,11 @@ class SystemMounts:
         options = ["--bind"] if os.path.ismount(device) else ["-o", "noatime"]
         _run("mount", *options, device, str(path))
 
+    def grow(self, device: str) -> None:
+        """Make the ext4 on a device larger; one that fills its device is left alone."""
+        if not os.path.ismount(device):
+            _run("resize2fs", device)
+
     def unmount(self, path: Path) -> None:
         """Unmount."""
         _run("umount", str(path))
@@ -125,6 +139,7 @@ class DirectoryMounts:
     def __init__(self, disks: Path) -> None:
         self._disks = disks
         self._mounted: dict[Path, Path] = {}
+        self.grown: list[str] = []  #: the devices that were to grow, for tests
         self.busy: dict[str, list[str]] = {}  #: who uses a mount, by its name, for tests
 
     def find(self, device: str) -> str | None:
@@ -151,6 +166,10 @@ class DirectoryMounts:
         path.unlink(missing_ok=True)
         path.symlink_to(self._disk(device))
         self._mounted[path] = self._disk(device)
+
+    def grow(self, device: str) -> None:
+        """Note it for tests: directories are as large as their disk."""
+        self.grown.append(device)
 
     def unmount(self, path: Path) -> None:
         """Remove the link."""

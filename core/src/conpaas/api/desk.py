@@ -160,6 +160,13 @@ class ManagerDesk(abc.ABC):
         """Detach a volume; one that is not attached is fine."""
 
     @abc.abstractmethod
+    @expose(hidden=True, resumes=True)
+    def grow_volume(
+        self, volume: VolumeNumber, size: Annotated[int, "In MB, at least"]
+    ) -> Job[VolumeInfo]:
+        """Make a volume larger; one that is as large already is left alone."""
+
+    @abc.abstractmethod
     @expose(hidden=True)
     def orphan_volumes(
         self, volumes: Annotated[tuple[int, ...], "Numbers of the volumes"]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from conpaas.errors import CloudError
+
 #: Tag that every machine and volume of a deployment carries; its value is the deployment's name.
 DEPLOYMENT_TAG = "conpaas-deployment"
 
@@ -77,10 +79,11 @@ class Cloud(abc.ABC):
         ``destroy_volume``, ``sizes``.
 
     May override:
-        ``find_machine``, ``start_machine``, ``console``, ``problems``.
+        ``find_machine``, ``start_machine``, ``console``, ``problems``, ``grow_volume``.
 
     May set:
         ``keeps_addresses``, where it can give a machine the address that an earlier one had.
+        ``grows_volumes``, where it overrides ``grow_volume``.
 
     Given to you:
         ``self.name`` (the section's name), ``self.settings`` (an instance of ``Settings``),
@@ -94,6 +97,9 @@ class Cloud(abc.ABC):
 
     #: Whether ``create_machine`` gives the address that it is asked for, when that is free.
     keeps_addresses: ClassVar[bool] = False
+
+    #: Whether ``grow_volume`` makes volumes larger, detached ones at least.
+    grows_volumes: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: Any, deployment: str) -> None:
         self.name = name
@@ -173,6 +179,22 @@ class Cloud(abc.ABC):
         Raises:
             CloudError: It is attached to a machine.
         """
+
+    def grow_volume(self, volume_id: str, size: int) -> CloudVolume:
+        """Make a volume larger: at least ``size`` MB; the answer tells the true size.
+
+        It keeps what is on it, and goes on being used where it is attached.  The machine sees a
+        larger device afterwards; where the cloud has mounted it, its file system has grown too.
+        One that is as large already is left alone.
+
+        Raises:
+            WrongStateError: It is attached, and can be made larger when it is not.
+            CloudError: It cannot be done; the volume is as it was.
+        """
+        raise CloudError(
+            f"the cloud {self.name} cannot make volumes larger: create a larger one and copy what "
+            "is on this one"
+        )
 
     @abc.abstractmethod
     def sizes(self) -> list[Size]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import pytest
 
 from conpaas.clouds.base import DEPLOYMENT_TAG, Cloud, MachineState
-from conpaas.errors import CloudError, InvalidError
+from conpaas.errors import CloudError, InvalidError, WrongStateError
 
 MakeCloud = Callable[[str], Cloud]
 
@@ -157,6 +157,32 @@ class CloudConformance:
         with pytest.raises(CloudError, match=f"attached to {one.id}"):
             cloud.destroy_volume(volume.id)
         assert [v.machine for v in cloud.list_volumes()] == [one.id]
+
+    def test_a_volume_grows_where_the_cloud_can_attached_or_not(self, cloud: Cloud) -> None:
+        machine = cloud.create_machine("one", "#!/bin/sh\nexec sleep 10000\n", {})
+        volume = cloud.create_volume("data", 16, {"service": "3"})
+        if not cloud.grows_volumes:
+            with pytest.raises(CloudError, match="cannot make volumes larger"):
+                cloud.grow_volume(volume.id, volume.size + 1)
+            assert cloud.list_volumes() == [volume]
+            return
+        grown = cloud.grow_volume(volume.id, volume.size + 16)
+        assert grown.size >= volume.size + 16
+        assert cloud.list_volumes() == [grown]
+        path = cloud.attach_volume(volume.id, machine.id)
+        try:
+            again = cloud.grow_volume(volume.id, grown.size + 16)
+        except WrongStateError:
+            assert [v.size for v in cloud.list_volumes()] == [grown.size]
+            cloud.detach_volume(volume.id)
+            cloud.grow_volume(volume.id, grown.size + 16)
+            path = cloud.attach_volume(volume.id, machine.id)
+            (again,) = cloud.list_volumes()
+        assert again.size >= grown.size + 16
+        assert (again.machine, again.device) == (machine.id, path)
+        assert (again.name, again.tags) == (volume.name, volume.tags)
+        assert cloud.grow_volume(volume.id, 1) == again
+        assert cloud.list_volumes() == [again]
 
     def test_a_destroyed_volume_is_gone_and_may_be_destroyed_again(self, cloud: Cloud) -> None:
         volume = cloud.create_volume("data", 16, {})

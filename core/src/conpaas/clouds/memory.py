@@ -44,6 +44,7 @@ class MemoryCloud(Cloud):
     Settings: ClassVar[type[MemorySettings]] = MemorySettings
     settings: MemorySettings
     keeps_addresses: ClassVar[bool] = True
+    grows_volumes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -153,6 +154,16 @@ class MemoryCloud(Cloud):
                             "detach it first"
                         )
                     del self.provider.volumes[volume_id]
+
+    def grow_volume(self, volume_id: str, size: int) -> CloudVolume:
+        """Note that a volume is larger."""
+        self.provider.check("grow_volume")
+        with self.provider.lock:
+            volume = self._known_volume(volume_id)
+            grown = dataclasses.replace(volume, size=max(size, volume.size))
+            self.provider.volumes[volume_id] = grown
+        self.provider.answer(volume.name)
+        return grown
 
     def sizes(self) -> list[Size]:
         """Return three sizes; nothing is limited by them."""

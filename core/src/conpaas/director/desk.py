@@ -181,6 +181,12 @@ class DeskObject(ApiObject, api.ManagerDesk):
         yield Progress(0, f"detaching the volume {row.name}")
         return volume_info(self.director.volumes.detach(row))
 
+    def grow_volume(self, volume: int, size: int) -> Job[VolumeInfo]:
+        """Make a volume larger."""
+        row = find_volume(self.application.id, volume)
+        yield Progress(0, f"asking the cloud {row.cloud} for {size} MB in {row.name}")
+        return volume_info(self.director.volumes.grow(row, size))
+
     def orphan_volumes(self, volumes: tuple[int, ...]) -> None:
         """Note that volumes wait for no node any more."""
         application = self.application.id

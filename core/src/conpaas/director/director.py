@@ -151,9 +151,8 @@ class Director:
 
     def files(self, application: int) -> ApplicationFiles:
         """Return what an application's manager handed over."""
-        return ApplicationFiles(
-            self.config.data / "applications", application, self.config.limits.upload
-        )
+        most = max(self.config.limits.upload, self.config.limits.backup)
+        return ApplicationFiles(self.config.data / "applications", application, most)
 
     def set_state(self, application: Application, state: State, reason: str) -> None:
         """Change an application's state and note the change."""

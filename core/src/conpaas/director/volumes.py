@@ -67,9 +67,7 @@ class VolumeRoom:
         Raises:
             InvalidError: The size is out of range, or the application has a volume of that name.
         """
-        most = self._config.limits.volume
-        if not 0 < size <= most:
-            raise InvalidError(f"a volume may have 1 to {most} MB, not {size}")
+        self._require_size(size)
         application = machine.application_id
         try:
             with database.atomic():
@@ -187,6 +185,24 @@ class VolumeRoom:
         ).execute()
         return Volume.get_by_id(row.id)
 
+    def grow(self, row: Volume, size: int) -> Volume:
+        """Make a volume at least ``size`` MB large; one that is so already is left alone.
+
+        Raises:
+            InvalidError: The size is out of range.
+            WrongStateError: It is being made or destroyed, or its cloud wants it detached first.
+            CloudError: The cloud refused, or cannot do it; the volume is as it was.
+        """
+        self._require_size(size)
+        self._require_kept(row)
+        if size > row.size:
+            grown = self._grow_one(row, size)
+            # Of two that ask at once the larger wins, whoever is last.
+            Volume.update(wanted=size, size=grown.size).where(
+                Volume.id == row.id, Volume.size < grown.size
+            ).execute()
+        return Volume.get_by_id(row.id)
+
     def orphan(self, numbers: Sequence[int]) -> None:
         """Note that volumes wait for no node any more."""
         Volume.update(position=None).where(Volume.id.in_(numbers)).execute()
@@ -262,6 +278,16 @@ class VolumeRoom:
                 raise
             return found.device
 
+    def _grow_one(self, row: Volume, size: int) -> CloudVolume:
+        try:
+            return self._cloud(row).grow_volume(str(row.cloud_id), size)
+        except CloudError:
+            # The answer alone may have got lost.
+            found = self._find(row)
+            if found is None or found.size < size:
+                raise
+            return found
+
     def _destroy_one(self, row: Volume) -> None:
         cloud = self._cloud(row)
         # By name too: an answer that got lost leaves a volume whose id nobody wrote down.
@@ -286,6 +312,11 @@ class VolumeRoom:
         except ConPaaSError as error:
             # Its record says where it may be attached: the next attachment detaches it first.
             logger.warning("volume %s is not detached: %s", row.cloud_name, error)
+
+    def _require_size(self, size: int) -> None:
+        most = self._config.limits.volume
+        if not 0 < size <= most:
+            raise InvalidError(f"a volume may have 1 to {most} MB, not {size}")
 
     def _require_kept(self, row: Volume) -> None:
         if row.state not in _KEPT:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 #: Where they are.  By name, as plugins are found: what a feature stands on stands on plugins.
 FEATURES = {
+    "backups": "conpaas.features.backups.plugin",
     "code": "conpaas.features.code.plugin",
     "credits": "conpaas.features.credits",
     "environment": "conpaas.features.environment.plugin",

@@ -7,7 +7,7 @@ import enum
 import json
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -85,6 +85,8 @@ class Derived:
         text = given.get(first.name, "")
         if first.kind == "switch":
             return text != ""
+        if any(given.get(again.name, text) != text for again in self.fields[1:]):
+            raise InvalidError(f"{first.label}: the two are not the same")
         # A password's blanks are its own.
         if first.kind not in ("secret", "long"):
             text = text.strip()
@@ -118,6 +120,8 @@ def derive(
     roles: Sequence[Role] = (),
     choices: Mapping[str, Sequence[Choice]] | None = None,
     value: Any = ...,
+    *,
+    twice: bool = False,
 ) -> Derived:
     """Return the fields of a parameter.
 
@@ -126,6 +130,7 @@ def derive(
         roles: What counts of nodes may be given for.
         choices: What can be chosen for a parameter of that name, where it is known.
         value: What the field begins with; default: the parameter's own default.
+        twice: There are two fields for a new secret, since nobody sees what is typed.
     """
     extras = get_args(parameter.hint.full)[1:]
     per_role = next((e for e in extras if isinstance(e, PerRole)), None)
@@ -165,6 +170,10 @@ def derive(
         autocomplete=_autocomplete(parameter.name, kind),
         was_filled=value not in (..., None, ""),
     )
+    option = parameter.hint.option
+    if twice and kind == "secret" and not option.known and not option.asked:
+        label, name = f"{one.label} again", f"{one.name}.again"
+        return Derived(parameter, (one, replace(one, name=name, label=label, help="")), item)
     return Derived(parameter, (one,), item)
 
 

@@ -88,7 +88,8 @@ class Form:
         """
         found: dict[str, Any] = {}
         self.errors = []
-        texts = {one.name: posted.text(one.name) for one in self.fields}
+        sent = [one.name for one in self.fields if one.name in posted.texts]
+        texts = {name: posted.text(name) for name in sent}
         for derived in self.derived:
             parameter = derived.parameter
             if parameter.is_upload:
@@ -143,6 +144,7 @@ def operation_form(
     title: str = "",
     submit: str = "",
     mark: str = "",
+    twice: bool = False,
 ) -> Form:
     """Derive the form of an operation.
 
@@ -158,10 +160,11 @@ def operation_form(
         title: Default: the operation's name in words.
         submit: Default: the title.
         mark: Tells it from other forms of the same page.
+        twice: A new secret is typed twice, as at a terminal.
     """
     values = values or {}
     derived = tuple(
-        derive(p, roles, choices, values.get(p.name, ...))
+        derive(p, roles, choices, values.get(p.name, ...), twice=twice)
         for p in operation.parameters
         if p.name not in preset
     )

@@ -17,6 +17,7 @@ from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.publishing import PublishingManager
 from conpaas.manager.scaling import ScalingManager
+from conpaas.manager.timing import TimingManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
 from conpaas.state import STARTABLE, State
@@ -28,7 +29,12 @@ Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-
 
 
 class ServiceManager(
-    HistoryManager[A], PublishingManager[A], ScalingManager[A], MonitoringManager[A], abc.ABC
+    HistoryManager[A],
+    PublishingManager[A],
+    ScalingManager[A],
+    TimingManager[A],
+    MonitoringManager[A],
+    abc.ABC,
 ):
     """Directs the nodes of one service of one application.
 
@@ -54,6 +60,7 @@ class ServiceManager(
         ``foresee(more, fewer)``: what else such a change would move, in sentences.
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
         ``is_outdated()``, ``on_outdated()``: the nodes must be told anew what they were told.
+        ``due()``: an operation whose time has come.
         ``charts()``: what is worth a chart, of what the agents' ``collect()`` measures.
         ``kept_metrics()``: what else of it you look at, by ``self.place.samples``.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import IO
 
@@ -32,15 +33,28 @@ class DirectorBlobs:
         self._directory = directory
         self._desk = desk
         self._holders = holders
-        self._lock = threading.Lock()
+        # One for each file: a large one that is on its way must not hold up the others.
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        files.clear_away(directory)
 
     def of(self, holder: str) -> HeldBlobs:
         """Return the files as one service sees them."""
         return HeldBlobs(self, holder)
 
-    def put(self, stream: IO[bytes], limit: int, holder: str) -> Blob:
+    def put(
+        self,
+        stream: IO[bytes] | Iterable[bytes],
+        limit: int,
+        holder: str,
+        note: Callable[[Blob], None],
+    ) -> Blob:
         """Store what ``stream`` holds; when this returns, the director has it too."""
-        with files.receive(stream, self._directory, limit) as received, self._lock:
+        with (
+            files.receive(stream, self._directory, limit) as received,
+            self._locks[received.digest],
+        ):
+            blob = Blob(received.digest, received.size)
+            note(blob)
             # Noted first: a file that nobody is known to hold would never go.
             held = self._holders.get(received.digest, [])
             self._holders[received.digest] = sorted({*held, holder})
@@ -50,7 +64,7 @@ class DirectorBlobs:
                     content=Upload(file, received.digest, received.size),
                 )
             received.keep(self._directory / received.digest)
-            return Blob(received.digest, received.size)
+            return blob
 
     def path(self, digest: str) -> Path:
         """Return where the file is on this machine, fetched from the director if need be."""
@@ -61,7 +75,7 @@ class DirectorBlobs:
 
     def delete(self, digest: str, holder: str) -> None:
         """Let go of a file; what nobody holds is forgotten, here and at the director."""
-        with self._lock:
+        with self._locks[digest]:
             left = [name for name in self._holders.get(digest, []) if name != holder]
             if left:
                 self._holders[digest] = left
@@ -95,9 +109,14 @@ class HeldBlobs:
         self._blobs = blobs
         self._holder = holder
 
-    def put(self, stream: IO[bytes], limit: int) -> Blob:
+    def put(
+        self,
+        stream: IO[bytes] | Iterable[bytes],
+        limit: int,
+        note: Callable[[Blob], None] = lambda blob: None,
+    ) -> Blob:
         """Store what ``stream`` holds; when this returns, the director has it too."""
-        return self._blobs.put(stream, limit, self._holder)
+        return self._blobs.put(stream, limit, self._holder, note)
 
     def path(self, digest: str) -> Path:
         """Return where the file is on this machine, fetched from the director if need be."""

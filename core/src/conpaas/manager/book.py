@@ -107,9 +107,15 @@ class Book:
             self._note(number, state, reason)
 
     def note(self, number: int, text: str) -> None:
-        """Note what happened to a service, whose state stays as it is."""
+        """Note what happened to a service, whose state stays as it is.
+
+        What was noted last is not noted again: a job may say it twice after a crash.
+        """
         with self.records.transaction():
-            self._note(number, self.states()[number], text)
+            state = self.states()[number]
+            last = self.history(number)[-1]
+            if (last.state, last.reason) != (state, text):
+                self._note(number, state, text)
 
     def history(self, number: int) -> list[Change]:
         """Return the changes of a service's state, oldest first."""

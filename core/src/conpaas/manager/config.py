@@ -39,6 +39,7 @@ class LimitsSection:
     )
     unpacked: Annotated[int, "Of what an archive holds"] = 4 << 30
     members: Annotated[int, "Files and directories in an archive"] = 100_000
+    backup: Annotated[int, "Of a backup that is kept by manager and director"] = 10 << 30
     volume: Annotated[int, "Of a volume, in MB"] = 1 << 20
     startup_script: Annotated[int, "Of the startup script of a service"] = 1 << 16
     startup_time: Annotated[int, "Seconds that a startup script may run"] = 900

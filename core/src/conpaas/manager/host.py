@@ -84,6 +84,7 @@ class ServiceHost:
         self.max_nodes = config.limits.nodes_per_service
         self.upload_limit = config.limits.upload
         self.data_limit = config.limits.data
+        self.backup_limit = config.limits.backup
         self.unpacked_limit = config.limits.unpacked
         self.members_limit = config.limits.members
         self.volume_limit = config.limits.volume
@@ -137,6 +138,10 @@ class ServiceHost:
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
         """Make calls concurrently."""
         return self._ways.at_once(calls)
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Return what the present job decided under ``key``, after a crash too."""
+        return self._runner.remember(key, make)
 
     def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
         """Return the nodes that the present job is about; after a crash the same ones again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
@@ -36,8 +36,18 @@ class Blob:
 class Blobs(Protocol):
     """Files that survive the manager's machine: kept here and at the director."""
 
-    def put(self, stream: IO[bytes], limit: int) -> Blob:
+    def put(
+        self,
+        stream: IO[bytes] | Iterable[bytes],
+        limit: int,
+        note: Callable[[Blob], None] = lambda blob: None,
+    ) -> Blob:
         """Store what ``stream`` holds; when this returns, the director has it too.
+
+        Args:
+            stream: The content, or its pieces.
+            limit: How many bytes it may have.
+            note: Told what it will be before it is kept, for who must find it after a crash.
 
         Raises:
             TooLargeError: It has more than ``limit`` bytes; nothing is kept.
@@ -110,6 +120,9 @@ class Volumes(Protocol):
     def detach(self, volume: VolumeInfo) -> Job[None]:
         """Detach a volume; it still belongs to the node of that role and position."""
 
+    def grow(self, volume: VolumeInfo, size: int) -> Job[VolumeInfo]:
+        """Make a volume at least ``size`` MB large; repeated, it is the same."""
+
     def orphan(self, volumes: Sequence[VolumeInfo]) -> None:
         """Note that volumes belong to no node any more."""
 
@@ -158,6 +171,7 @@ class ManagerPlace(Protocol):
     max_nodes: int
     upload_limit: int  #: bytes
     data_limit: int  #: bytes of a file that a job works on
+    backup_limit: int  #: bytes
     unpacked_limit: int  #: bytes of an archive's contents
     members_limit: int  #: files and directories in an archive
     volume_limit: int  #: MB of a volume
@@ -186,6 +200,9 @@ class ManagerPlace(Protocol):
 
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
         """Make calls concurrently; return their results or errors in order."""
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Return what the present job decided under ``key``, as JSON; after a crash too."""
 
     def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
         """Return the nodes that the present job is about; after a crash the same ones again."""

@@ -55,6 +55,10 @@ class ServiceVolumes:
         """Detach a volume."""
         yield from self._desk.detach_volume(volume=volume.id)
 
+    def grow(self, volume: VolumeInfo, size: int) -> Job[VolumeInfo]:
+        """Make a volume at least ``size`` MB large."""
+        return (yield from self._desk.grow_volume(volume=volume.id, size=size))
+
     def orphan(self, volumes: Sequence[VolumeInfo]) -> None:
         """Note that volumes belong to no node any more."""
         self._desk.orphan_volumes(volumes=tuple(volume.id for volume in volumes))

@@ -114,9 +114,10 @@ class Watch:
         for host in list(self._manager.services.values()):
             try:
                 busy |= self._update(host)
+                self._begin_due(host)
             except Exception:
                 # One type's mistake must not keep the others from it.
-                logger.exception("%s cannot be asked whether it is outdated", host.name)
+                logger.exception("%s cannot be asked what is to be done", host.name)
         return busy
 
     def _update(self, host: ServiceHost) -> bool:
@@ -136,6 +137,12 @@ class Watch:
             return True
         self._updates[host.number] = _Update(edition, now + self._manager.config.watch.retry)
         return False
+
+    def _begin_due(self, host: ServiceHost) -> None:
+        if host.state() is not State.RUNNING or self._manager.runner.busy(host.name):
+            return
+        if name := host.manager.due():
+            self._submit(host, name, {})
 
     def _gone(self, silent: list[tuple[Node, ConPaaSError]]) -> set[int]:
         """Return the machines that the clouds do not know any more: no need to wait for them."""

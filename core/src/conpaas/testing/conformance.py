@@ -108,8 +108,10 @@ class ServiceConformance:
         assert {node.state for node in manager.list_nodes()} == {"ready"}
         self._run(cluster, manager.stop())
         assert manager.list_nodes() == []
+        again = cluster.manager(aid).host(1).manager.roles_at_start()
+        assert all(cluster.plugins.service(self.name).role(role) for role in again)
         self._run(cluster, manager.start())
-        assert len(manager.list_nodes()) == first
+        assert len(manager.list_nodes()) == len(again)
 
         states = [change.state for change in manager.get_history()]
         assert states == [

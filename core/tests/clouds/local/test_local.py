@@ -11,7 +11,7 @@ import pytest
 from conpaas.clouds.base import MachineState
 from conpaas.clouds.conformance import CloudConformance
 from conpaas.clouds.local import LocalCloud
-from conpaas.errors import CloudError
+from conpaas.errors import CloudError, WrongStateError
 
 SLEEP = "#!/bin/sh\nexec sleep 10000\n"
 
@@ -290,3 +290,27 @@ def test_two_clouds_live_side_by_side(cloud, settings):
         other.down()
     assert [machine.state for machine in cloud.list_machines()] == [MachineState.RUNNING]
     cloud.create_machine("two", SLEEP, {})
+
+
+def test_a_volume_grows_with_its_file_system_while_it_is_used(cloud, inside):
+    machine = cloud.create_machine("one", SLEEP, {})
+    volume = cloud.create_volume("data", 16, {})
+    path = cloud.attach_volume(volume.id, machine.id)
+    fill = f"head -c 60M /dev/zero > {path}/zeros 2>/dev/null; stat -c %s {path}/zeros"
+    assert int(inside(machine, "sh", "-c", fill)) < 16 << 20
+    inside(machine, "sh", "-c", f"rm {path}/zeros; echo precious > {path}/note")
+    try:
+        cloud.grow_volume(volume.id, 96)
+    except WrongStateError:  # this machine cannot do it while it is mounted
+        cloud.detach_volume(volume.id)
+        cloud.grow_volume(volume.id, 96)
+        cloud.attach_volume(volume.id, machine.id)
+    assert cloud.list_volumes()[0].size == 96
+    assert int(inside(machine, "sh", "-c", fill)) == 60 << 20
+    assert inside(machine, "cat", f"{path}/note") == "precious\n"
+    cloud.stop_machine(machine.id, grace=0.1)
+    assert cloud.grow_volume(volume.id, 200).size == 200
+    cloud.start_machine(machine.id)
+    assert inside(machine, "cat", f"{path}/note") == "precious\n"
+    size = inside(machine, "sh", "-c", f"df -m --output=size {path} | tail -1")
+    assert int(size) > 170

@@ -108,3 +108,21 @@ def test_stopping_and_starting_survive_a_kill_of_the_worker_at_every_write(shop,
         lambda: shop.cluster.run(shop.user.stop()),
         lambda: shop.cluster.run(shop.user.start()),
     )
+
+
+def test_growing_survives_a_kill_of_the_manager_at_every_write(shop, dying):
+    shop.create("data", 10)
+    for number in itertools.count(1):
+        size = 10 + number
+
+        def grow(size=size):
+            return shop.cluster.run(shop.user.grow_volume(vol_name="data", vol_size=size))
+
+        died = dying(shop, grow, number - 1)
+        shop.idle()
+        (row,) = shop.user.list_volumes()
+        assert (row.vol_size, row.state) == (size, "attached"), f"killed at write {number - 1}"
+        assert [v.size for v in shop.cluster.provider.volumes.values()] == [size]
+        if not died:
+            assert number > 3
+            return

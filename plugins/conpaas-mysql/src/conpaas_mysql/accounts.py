@@ -25,6 +25,12 @@ _IN_DATABASES = (
 #: pattern, and only the first one counts.
 _SYSTEM_DATABASES = {"mysql": "SELECT", "sys": "SELECT, SHOW VIEW, EXECUTE"}
 
+#: Whatever may have been asked of the account, or been forbidden to it.
+_UNBOUND = (
+    "REQUIRE NONE WITH MAX_QUERIES_PER_HOUR 0 MAX_UPDATES_PER_HOUR 0 MAX_CONNECTIONS_PER_HOUR 0 "
+    "MAX_USER_CONNECTIONS 0 ACCOUNT UNLOCK PASSWORD EXPIRE NEVER"
+)
+
 
 def digest(password: str) -> str:
     """Return what MariaDB keeps of a password (``mysql_native_password``): 41 characters."""
@@ -32,23 +38,34 @@ def digest(password: str) -> str:
     return "*" + hashlib.sha1(inner).hexdigest().upper()  # noqa: S324
 
 
-def first_accounts(transfer_password: str, monitor_password: str, user_digest: str) -> str:
-    """Return the SQL that makes all accounts in a new, empty database.
+def own_accounts(transfer_password: str, monitor_password: str) -> list[str]:
+    """Return the statements that make our own accounts, or set them right again.
 
     Args:
         transfer_password: Of the account that copies are made with.
         monitor_password: Of the account that only looks.
-        user_digest: Of the first password of the user.
     """
-    admin = f"'{administrator()}'@'localhost'"
-    statements = [
-        # While it is set up, the server knows of no accounts.
-        "FLUSH PRIVILEGES",
-        f"ALTER USER {admin} IDENTIFIED VIA unix_socket",
-        *user_account(user_digest),
-        *_own_accounts(transfer_password, monitor_password),
+    admin, transfer, monitor = (
+        f"'{name}'@'localhost'" for name in (administrator(), TRANSFER_USER, MONITOR)
+    )
+    copies = "RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, REPLICA MONITOR"
+    return [
+        *_account(admin, "IDENTIFIED VIA unix_socket"),
+        f"GRANT ALL PRIVILEGES ON *.* TO {admin} WITH GRANT OPTION",
+        *_account(transfer, _by_password(digest(transfer_password))),
+        f"GRANT {copies} ON *.* TO {transfer}",
+        *_account(monitor, _by_password(digest(monitor_password))),
+        # CONNECTION ADMIN: it gets in although there are as many connections as there may be.
+        f"GRANT PROCESS, CONNECTION ADMIN ON *.* TO {monitor}",
     ]
-    return "".join(f"{statement};\n" for statement in statements)
+
+
+def script(statements: list[str]) -> str:
+    """Return statements as the server reads them when it is set up, or started.
+
+    They are of this member alone: each carries them out itself.
+    """
+    return "".join(f"{s};\n" for s in ["SET SESSION wsrep_on = OFF", *statements])
 
 
 def user_account(user_digest: str) -> list[str]:
@@ -58,24 +75,20 @@ def user_account(user_digest: str) -> list[str]:
     """
     name = f"'{USER}'@'%'"
     # The system user of that name needs no password on the machine itself.
-    via = f"IDENTIFIED VIA mysql_native_password USING '{user_digest}' OR unix_socket"
     return [
-        f"CREATE USER IF NOT EXISTS {name} {via}",
-        f"ALTER USER {name} {via}",
+        *_account(name, f"{_by_password(user_digest)} OR unix_socket"),
         f"GRANT {', '.join(_EVERYWHERE)} ON *.* TO {name}",
         f"GRANT {', '.join(_IN_DATABASES)} ON `%`.* TO {name} WITH GRANT OPTION",
         *(f"GRANT {may} ON `{db}`.* TO {name}" for db, may in _SYSTEM_DATABASES.items()),
     ]
 
 
-def _own_accounts(transfer_password: str, monitor_password: str) -> list[str]:
-    transfer, monitor = f"'{TRANSFER_USER}'@'localhost'", f"'{MONITOR}'@'localhost'"
-    copies = "RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, REPLICA MONITOR"
-    via = "IDENTIFIED VIA mysql_native_password USING"
+def _account(name: str, identified: str) -> list[str]:
     return [
-        f"CREATE USER {transfer} {via} '{digest(transfer_password)}'",
-        f"GRANT {copies} ON *.* TO {transfer}",
-        f"CREATE USER {monitor} {via} '{digest(monitor_password)}'",
-        # CONNECTION ADMIN: it gets in although there are as many connections as there may be.
-        f"GRANT PROCESS, CONNECTION ADMIN ON *.* TO {monitor}",
+        f"CREATE USER IF NOT EXISTS {name} {identified}",
+        f"ALTER USER {name} {identified} {_UNBOUND}",
     ]
+
+
+def _by_password(digest_: str) -> str:
+    return f"IDENTIFIED VIA mysql_native_password USING '{digest_}'"

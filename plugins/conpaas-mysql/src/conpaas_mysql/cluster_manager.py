@@ -160,12 +160,28 @@ class ClusterManager(SettingsManager):
                 "volume goes with it"
             )
         left = self.noted.left
-        others = [at for other, at in left.items() if other != name]
+        there = {other.name for other in self.volumes.all()} - {volume.name}
+        others = [
+            at
+            for data, other in names.items()
+            if data in there and (at := left.get(other, -1)) >= 0
+        ]
         if name not in left or max(others, default=-1) < left[name]:
             raise WrongStateError(
                 f"the volume {volume.name} has the newest data of the service, perhaps the only "
                 "copy: remove the service to give up its data"
             )
+
+    def on_volume_taken(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        """Stop the database whose data are on a volume that is detached to grow."""
+        if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            yield from scaled(self.drain([node]), 0, 50)
+            yield from scaled(self.stop_in_order([node]), 50, 100)
+
+    def on_volume_back(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        """Have its database go on."""
+        if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            yield from self.settle()
 
     # -- given to users -----------------------------------------------------------------------
 

@@ -126,10 +126,9 @@ def configuration(
         "character-set-server": "utf8mb4",
         "max_allowed_packet": "64M",
         "performance_schema": "OFF",
-        # Galera replicates InnoDB only: who asks for another engine gets this, and a warning.
         "default_storage_engine": "InnoDB",
-        "enforce_storage_engine": "InnoDB",
-        "sql_mode": "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER",
+        # Galera replicates InnoDB only: who asks for another engine is refused.
+        "wsrep_mode": "STRICT_REPLICATION",
         # Without it nobody but the administrator could make triggers and functions.
         "log_bin_trust_function_creators": "ON",
         "binlog_format": "ROW",
@@ -137,6 +136,8 @@ def configuration(
         # What was acknowledged is on the disk, even when all nodes fail at once.
         "innodb_flush_log_at_trx_commit": "1",
         "innodb_log_file_size": str(_between(16 * _MB, room.volume // 20, 256 * _MB)),
+        # Who may make users may also change those that ConPaaS needs: each start mends them.
+        "init_file": str(directories.accounts_file),
         # No way from SQL to files.
         "local_infile": "OFF",
         "secure_file_priv": str(directories.files),

@@ -45,6 +45,11 @@ class Directories:
         return self.configuration / "mariadb.cnf"
 
     @property
+    def accounts_file(self) -> Path:
+        """SQL that the server carries out at each start: our own accounts, without passwords."""
+        return self.configuration / "accounts.sql"
+
+    @property
     def run(self) -> Path:
         """What is forgotten when the machine is started again."""
         return self.root / "run/conpaas-mysql"
@@ -94,3 +99,15 @@ def give(path: Path, group_only: bool = False) -> None:
 def administrator() -> str:
     """Return the system user who administers the server, over its socket: that of this process."""
     return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def bytes_in(directory: Path) -> int:
+    """Return how many bytes are in a directory and those below it."""
+    total = 0
+    for path, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+            except OSError:
+                continue  # it went meanwhile
+    return total

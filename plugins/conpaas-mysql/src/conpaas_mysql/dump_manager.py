@@ -2,8 +2,135 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
+import threading
+from collections.abc import Iterator
+from typing import Annotated
+
+from conpaas.errors import AgentError, ConPaaSError, TooLargeError
+from conpaas.manager.base import Node
+from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
+from conpaas.state import State
+from conpaas_mysql.accounts import digest
 from conpaas_mysql.cluster_manager import ClusterManager
+from conpaas_mysql.dump_file import DumpFile
+from conpaas_mysql.parts import USER, LoadReport
+from conpaas_mysql.passwords import NewPassword
+from conpaas_mysql.sending import Sending
+
+_LOADING = "loading"  #: key of the store: the node that loads a dump, and which load it is
 
 
 class DumpManager(ClusterManager):
     """Offers ``set_password``, ``dump`` and ``load_dump``."""
+
+    @expose(
+        states=(State.RUNNING,), done=f"MySQL password successfully updated for user '{USER}'."
+    )
+    def set_password(self, password: NewPassword) -> None:
+        """Set the password of the user 'mysqldb', on all nodes at once.
+
+        Connections that are open stay so.  An account that was dropped, or lost some of its
+        rights, has them again.  The password itself is kept nowhere.
+        """
+        # Only this leaves the process, and the databases know no more either.
+        kept = digest(password)
+        first = self.a_database()
+        self.agent(first).set_user_password(digest=kept)
+        others = [node for node in self.databases if node.id != first.id]
+        for node, has in self.ask_each(lambda agent: agent.has_user_password(digest=kept), others):
+            # One that does not take queries now has the password as soon as it does.
+            if isinstance(has, ConPaaSError):
+                self.log.warning("the new password at %s: %s", node.id, has)
+            elif not has:
+                raise AgentError(f"{node.id} has not taken the password: try again")
+        self.log.info("the password of %s was set", USER)
+
+    @expose(reads=True, prints=True, states=(State.RUNNING,))
+    def dump(self) -> Download:
+        """Dump all databases, as they are at one moment, as SQL.
+
+        Whoever writes meanwhile is not held up.  Accounts and their rights are not in a dump.
+        """
+        node = self.a_database()
+        dumped = self.agent(node).dump_databases()
+        name = f"{self.place.service_names().get(self.number, 'mysql')}.sql"
+        return Download(self._noting(node, dumped.pieces), name, "application/sql")
+
+    @expose(
+        states=(State.RUNNING,),
+        done="MySQL dump '{filename}' loaded successfully.",
+        confirm="What the dump holds takes the place of what the databases hold under the same "
+        "names.",
+    )
+    def load_dump(
+        self, filename: Annotated[Upload, "SQL, or that compressed by gzip"]
+    ) -> Job[LoadReport]:
+        """Carry out a dump: SQL, or SQL compressed by gzip, with the rights of 'mysqldb'.
+
+        All of it is looked at before the first statement is carried out.  It ends at a statement
+        that fails, and says which; what stands before that has been carried out.
+        """
+        limit = self.config.dump_limit << 20
+        if (filename.size or 0) > limit:
+            raise TooLargeError(
+                f"{filename.filename} has more than the {self.config.dump_limit} MB that are "
+                "allowed: set another limit (set_mysql_config --dump_limit), or load it in parts"
+            )
+        DumpFile(filename, limit).check_beginning()
+        node = self.a_database()
+        load = secrets.token_hex(8)
+        yield Progress(0, f"sending {filename.filename} to {node.id}")
+        self.store[_LOADING] = [node.id, load]
+        try:
+            report = yield from self._load(node, filename, load, limit)
+        except GeneratorExit:
+            self._end_load(node.id, load)
+            raise
+        finally:
+            self.store.pop(_LOADING, None)
+        self.log.info("%s was loaded by %s", filename.filename, node.id)
+        return report
+
+    def on_manager_started(self) -> None:
+        """End what the manager before had begun: its job is told to be interrupted."""
+        super().on_manager_started()
+        if _LOADING in self.store:
+            agent_id, load = self.store.pop(_LOADING)
+            # Nobody waits for a node here: the manager has others to look after.
+            threading.Thread(target=self._end_load, args=(agent_id, load), daemon=True).start()
+
+    def _load(self, node: Node, file: Upload, load: str, limit: int) -> Job[LoadReport]:
+        agent = self.agent(node)
+
+        def send(upload: Upload) -> Job[LoadReport]:
+            return agent.load_dump(dump=upload, load=load, unpacked_limit=limit)
+
+        file.stream.seek(0)
+        loading = yield from scaled(Sending(file, send).run(), 0, 15)
+        return (yield from scaled(loading, 15, 99))
+
+    def _end_load(self, agent_id: str, load: str) -> None:
+        try:
+            self.agent(self.node(agent_id)).end_load(load=load)
+        except ConPaaSError as error:
+            self.log.warning("ending the load of a dump at %s: %s", agent_id, error)
+
+    def _noting(self, node: Node, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass a dump on; that it broke off is told in the log, with the reason."""
+        close = getattr(pieces, "close", None)
+        with contextlib.ExitStack() as stack:
+            if close is not None:
+                stack.callback(close)
+            try:
+                yield from pieces
+            except ConPaaSError as error:
+                self.log.error("the dump broke off: %s", self._why(node) or error)
+                raise
+
+    def _why(self, node: Node) -> str:
+        try:
+            return self.agent(node).get_dump_error()
+        except ConPaaSError:
+            return ""  # it broke off because the node does not answer any more

@@ -27,6 +27,8 @@ from conpaas_mysql.parts import USER
 _PAUSE = 0.2
 #: Characters of a statement that failed, as people are told of it.
 _STATEMENT = 200
+#: Errors of the server that refuse a connection: access denied, locked, expired.
+_NO_WAY_IN = {1045, 1698, 1862, 4151}
 _FAILED = re.compile(
     r"^ERROR(?: (?P<code>\d+) \(\w+\))?(?: at line (?P<line>\d+))?: (?P<words>.*)", re.M | re.S
 )
@@ -42,7 +44,7 @@ class Failure:
     statement: str
 
 
-def load(file: DumpFile, socket: Path, given_up: threading.Event) -> Job[None]:
+def load(file: DumpFile, socket: Path, given_up: threading.Event, user: str = USER) -> Job[None]:
     """Carry out all statements of a dump, one after the other.
 
     Args:
@@ -62,7 +64,7 @@ def load(file: DumpFile, socket: Path, given_up: threading.Event) -> Job[None]:
             # The client holds our end too: should this process die, it does not see an end in
             # the middle of a statement, which it would carry out as far as it goes.
             client = subprocess.Popen(
-                _command(socket, USER),
+                _command(socket, user),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -177,6 +179,11 @@ def _shortened(statement: str) -> str:
 def _error(name: str, failure: Failure | None, status: int) -> ConPaaSError:
     if failure is None:
         return AgentError(f"{name}: the mariadb client ended with {status} and said nothing")
+    if failure.code in _NO_WAY_IN and not failure.line:
+        return WrongStateError(
+            f"{name}: the account {USER} was changed so that it cannot be used "
+            f"({failure.words}): setting its password (set_password) mends it"
+        )
     where = f"at line {failure.line}" if failure.line else "before the first line"
     told = f"{failure.words.rstrip('.')} (error {failure.code})" if failure.code else failure.words
     statement = f", which begins {failure.statement!r}," if failure.statement else ""

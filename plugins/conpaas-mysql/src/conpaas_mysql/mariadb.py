@@ -10,6 +10,7 @@ import secrets as random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from conpaas import files
@@ -27,6 +28,8 @@ HEALTH = "mysql-health"
 _MONITOR_PASSWORD = "monitor-password"  # noqa: S105 - the name of a file
 #: Seconds that the server has to write what it has in memory, when it is asked to end.
 _STOP_TIMEOUT = 600.0
+#: Seconds that one has which was not ready yet.
+_WAITING_TIMEOUT = 3.0
 
 
 class MariaDb:
@@ -60,6 +63,8 @@ class MariaDb:
             ("key.pem", secrets.key),
         ):
             new_certificate |= self._write(directories.configuration / name, text)
+        own = accounts.own_accounts(secrets.transfer_password, secrets.monitor_password)
+        changed |= self._write(directories.accounts_file, accounts.script(own))
         new_password = self._write(
             directories.configuration / _MONITOR_PASSWORD, secrets.monitor_password
         )
@@ -99,11 +104,10 @@ class MariaDb:
         shutil.rmtree(directories.data, ignore_errors=True)
         # Nobody knows the first password of the user: he sets his own.
         first = accounts.digest(random.token_urlsafe(32))
-        script = directories.run / "accounts.sql"
-        options = Configuration.read(directories.options_file).server
-        transfer = options["wsrep_sst_auth"].partition(":")[2]
-        monitor = (directories.configuration / _MONITOR_PASSWORD).read_text()
-        files.write(script, accounts.first_accounts(transfer, monitor, first), 0o600)
+        script = directories.run / "first-accounts.sql"
+        # While it is set up, the server knows of no accounts; the others come with its start.
+        statements = ["FLUSH PRIVILEGES", *accounts.user_account(first)]
+        files.write(script, "".join(f"{s};\n" for s in statements), 0o600)
         as_root = os.geteuid() == 0
         try:
             answer = subprocess.run(
@@ -136,6 +140,11 @@ class MariaDb:
         new.rename(directories.data)
         files.sync_directory(directories.volume)
 
+    @property
+    def monitor_password(self) -> str:
+        """Of the account that only looks."""
+        return (self.directories.configuration / _MONITOR_PASSWORD).read_text()
+
     # -- running ------------------------------------------------------------------------------
 
     @property
@@ -147,6 +156,12 @@ class MariaDb:
     def pid(self) -> int | None:
         """The number of its process."""
         return self._supervisor.pid(NAME) if NAME in self._supervisor.names() else None
+
+    @property
+    def started(self) -> int:
+        """When the server that runs was started: whole seconds since 1970; 0 when none runs."""
+        times = starting.starts(self.directories)
+        return int(times[-1]) if times and self.is_running else 0
 
     @property
     def log(self) -> Path:
@@ -177,8 +192,16 @@ class MariaDb:
     def stop(self) -> None:
         """End it in order, and keep it so; one that does not run is fine."""
         starting.forget_bootstrap(self.directories)
-        if NAME in self._supervisor.names():
-            self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
+        if NAME not in self._supervisor.names():
+            return
+        self._supervisor.stop(NAME, wait=0)
+        begun = time.monotonic()
+        while self.is_running and time.monotonic() < begun + _WAITING_TIMEOUT:
+            time.sleep(0.05)
+        if self.is_running and not self.directories.socket.exists():
+            # It waits for others, or for data, and hears nothing.  Nothing of it could be lost.
+            self._supervisor.signal(NAME, "KILL")
+        self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
 
     # -- how it is done -----------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from conpaas.schema import Check, Option
 
 LEAST, MOST = 8, 80  #: characters
-RULE = f"{LEAST} to {MOST} characters, all of them visible or blanks"
+#: Programs do not agree on how others are sent: some write UTF-8, some Latin-1.
+RULE = f"{LEAST} to {MOST} characters of ASCII: letters, digits, signs and blanks"
 
 
 def complaint(password: str) -> str | None:
@@ -16,8 +17,8 @@ def complaint(password: str) -> str | None:
         return f"is too short: it must have {RULE}"
     if len(password) > MOST:
         return f"is too long: it must have {RULE}"
-    if not password.isprintable():
-        return f"has a character that cannot be seen: it must have {RULE}"
+    if not (password.isascii() and password.isprintable()):
+        return f"has a character that it must not have: it must have {RULE}"
     return None
 
 

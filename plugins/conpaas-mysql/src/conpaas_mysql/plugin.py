@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from conpaas import hookimpl
-from conpaas.service import Image, Role, Service
+from conpaas.service import Image, Panel, Role, Service
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.manager import MysqlManager
+from conpaas_mysql.parts import USER
+
+if TYPE_CHECKING:
+    from conpaas.frontend.service_view import ServiceView
+
+
+@hookimpl
+def conpaas_panels(service: ServiceView) -> list[Panel]:
+    """Show how to reach the databases, how their nodes are doing, dumps and settings."""
+    from conpaas_mysql.panels import panels
+
+    return panels(service)
 
 
 @hookimpl
@@ -40,6 +54,9 @@ def conpaas_service() -> Service:
                 "mariadb-server",
                 "rsync",
                 "socat",
-            )
+            ),
+            # Who loads dumps: the database knows it by its name, and nobody can log in as it.
+            script=f"id {USER} >/dev/null 2>&1 || useradd --system --user-group "
+            f"--no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {USER}\n",
         ),
     )

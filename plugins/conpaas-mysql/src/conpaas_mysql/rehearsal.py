@@ -7,7 +7,7 @@ must never be.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +32,7 @@ from conpaas_mysql.parts import (
     Position,
 )
 from conpaas_mysql.plugin import conpaas_service
+from conpaas_mysql.rehearsed_dumps import RehearsedDumps
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -72,6 +73,7 @@ class Stage:
         down: Addresses whose servers are not started again when they were killed.
         full: Addresses whose volumes are nearly full.
         hanging: Addresses whose servers do not answer.
+        figures: What else agents measure: gauges without labels, by address and name.
         before: Called before each event is carried out, with its number.
     """
 
@@ -84,6 +86,7 @@ class Stage:
     down: set[str] = field(default_factory=set)
     full: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
     before: Callable[[int], None] = lambda number: None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -130,7 +133,7 @@ class Stage:
         return True
 
 
-class RehearsalAgent(VolumeAgent):
+class RehearsalAgent(RehearsedDumps, VolumeAgent):
     """Does in the model what a real agent does on its machine."""
 
     stage: Stage
@@ -312,17 +315,22 @@ class RehearsalAgent(VolumeAgent):
         yield from super().collect()
         if self.database_part is not None:
             yield from self._measured()
+        figures = dict(self.stage.figures.get(self.place.address, {}))
+        if self.balancer_part is not None:
+            figures.setdefault("conpaas_glb_clients", 0.0)
+        yield from _gauges(figures)
 
     def _measured(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily
 
         status = self.get_database_status()
-        for name, value in (
-            ("conpaas_galera_primary", float(status.is_primary)),
-            ("conpaas_galera_local_state", status.state),
-            ("conpaas_mysql_started_seconds", status.started),
-        ):
-            yield GaugeMetricFamily(name, "Rehearsed.", value=value)
+        yield from _gauges(
+            {
+                "conpaas_galera_primary": float(status.is_primary),
+                "conpaas_galera_local_state": status.state,
+                "conpaas_mysql_started_seconds": status.started,
+            }
+        )
         volume = GaugeMetricFamily("conpaas_mysql_volume_bytes", "Rehearsed.", labels=["kind"])
         volume.add_metric(["free"], status.free)
         volume.add_metric(["used"], status.used)
@@ -365,6 +373,13 @@ class RehearsalAgent(VolumeAgent):
             self.world.start(self._new_server())
         else:
             self.store["asked"] = True
+
+
+def _gauges(figures: Mapping[str, float]) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, value in figures.items():
+        yield GaugeMetricFamily(name, "Rehearsed.", value=value)
 
 
 class RehearsalManager(MysqlManager):

@@ -154,11 +154,17 @@ def _is_single(directories: Directories) -> bool:
 
 
 def _empty(data: Path) -> None:
-    """Begin anew: half a copy is of no use, and its rest could be mistaken for data."""
-    if data.exists():
-        shutil.rmtree(data)
-    data.mkdir(mode=0o700)
+    """Begin anew: half a copy is of no use, and its rest could be mistaken for data.
+
+    What stays is whom it was together with: those may wait for nobody but it.
+    """
+    data.mkdir(mode=0o700, exist_ok=True)
     give(data)
+    for path in data.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "gvwstate.dat":
+            path.unlink()
 
 
 def _note_start(directories: Directories) -> None:

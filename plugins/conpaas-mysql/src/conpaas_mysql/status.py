@@ -7,7 +7,9 @@ import time
 
 from conpaas.errors import UnreachableError
 from conpaas_mysql import galera, starting
+from conpaas_mysql.accounts import MONITOR
 from conpaas_mysql.client import session
+from conpaas_mysql.directories import bytes_in
 from conpaas_mysql.mariadb import MariaDb
 from conpaas_mysql.parts import DatabasePart, DatabaseStatus
 
@@ -15,6 +17,11 @@ from conpaas_mysql.parts import DatabasePart, DatabaseStatus
 _STARTS, _WITHIN = 4, 60.0
 #: Bytes that must be free on a volume, or as much of it: below, it counts as full.
 _FREE, _FREE_SHARE = 32 << 20, 0.03
+_ACCESS_DENIED = 1045
+_LOCKED_OUT = (
+    "somebody has changed the account of the database's administrator: it is mended when the "
+    "database is started again"
+)
 
 
 def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> DatabaseStatus:
@@ -41,11 +48,10 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
             "free): delete data, or have it grow"
         )
     running = database.is_running
-    group, hangs = None, ""
+    group, hangs, locked_out = None, "", ""
     if running:
         try:
-            with session(directories.socket) as connection:
-                group = galera.group(connection)
+            group, locked_out = _ask(database)
         except UnreachableError as error:
             hangs = error.message
         except (pymysql.Error, OSError) as error:
@@ -60,10 +66,12 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
             ready=False,
             members=(),
             cluster=left.cluster,
-            position=-1 if running else left.number,
+            position=-1,
             outdated=database.is_outdated,
             free=disk.free,
             trouble=full or (_trouble(database, hangs) if running or wanted else ""),
+            used=bytes_in(directories.data),
+            started=database.started,
         )
     names = {member.address: member.name for member in part.members}
     hosts = (address.rpartition(":")[0] for address in group.addresses)
@@ -79,8 +87,27 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         position=group.number,
         outdated=database.is_outdated,
         free=disk.free,
-        trouble=full or lost,
+        trouble=full or lost or locked_out,
+        used=bytes_in(directories.data),
+        started=database.started,
     )
+
+
+def _ask(database: MariaDb) -> tuple[galera.Group, str]:
+    """Return what the server says of itself, and whether its administrator is not let in."""
+    import pymysql
+
+    socket = database.directories.socket
+    try:
+        with session(socket) as connection:
+            return galera.group(connection), ""
+    except UnreachableError as error:
+        cause = error.__cause__
+        if not isinstance(cause, pymysql.Error) or cause.args[0] != _ACCESS_DENIED:
+            raise
+    # Users who make users may change this one.
+    with session(socket, MONITOR, database.monitor_password) as connection:
+        return galera.group(connection), _LOCKED_OUT
 
 
 def _trouble(database: MariaDb, hangs: str) -> str:

@@ -8,6 +8,7 @@ import os
 import time
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,13 @@ def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
         if time.monotonic() > until:
             raise TimeoutError("it did not happen in time")
         time.sleep(0.05)
+
+
+def in_parallel(*actions: Callable[[], object]) -> None:
+    """Do several things at once; what any of them raises is raised."""
+    with ThreadPoolExecutor(len(actions)) as pool:
+        for done in [pool.submit(action) for action in actions]:
+            done.result()
 
 
 @dataclass
@@ -119,12 +127,9 @@ class Node:
     def kill(self, stay_down: bool = False) -> None:
         """Kill the server; unless it shall stay down, it is started again by its supervisor."""
         if stay_down:
-            # As when the machine is lost: nobody starts it again, nothing is written any more.
-            pid = self.supervisor.pid("mariadb")
-            if pid is not None:
-                os.kill(pid, 19)
-            program = self.supervisor._programs["mariadb"]
-            program.wanted = False
+            # As when the machine is lost.  It stands still first: it shall not end in order.
+            self.supervisor.signal("mariadb", "STOP")
+            self.supervisor.stop("mariadb", wait=0)
         self.supervisor.signal("mariadb", "KILL")
         if stay_down:
             eventually(lambda: not self.supervisor.is_running("mariadb"))
@@ -200,5 +205,5 @@ class Databases:
         """End everything."""
         for node in self.nodes:
             if "mariadb" in node.supervisor.names():
-                node.supervisor.signal("mariadb", "KILL")
+                node.kill(stay_down=True)
             node.supervisor.shutdown()

@@ -59,6 +59,10 @@ class Theatre:
         """Return the words of the history."""
         return [change.reason for change in self.user.get_history()]
 
+    def another(self) -> Any:
+        """Return another service of the application, which was not started."""
+        return self.cluster.service("rehearsal", self.aid)
+
     # -- what happens to machines -------------------------------------------------------------
 
     def address(self, name: str) -> str:
@@ -121,7 +125,7 @@ class Theatre:
 
     def agents(self) -> list[Any]:
         """Return the living agents."""
-        return [host.agent for host in self.cluster.agents(self.aid, 1)]
+        return [agent for agent in list(self.stage.agents.values()) if agent.place.service == 1]
 
     def nodes(self) -> dict[str, str]:
         """Return the roles of the nodes by their ids."""
@@ -144,7 +148,8 @@ class Theatre:
 
         def is_idle() -> bool:
             try:
-                return not self.manager.runner.busy("service 1")
+                manager = self.manager
+                return not any(manager.runner.busy(h.name) for h in manager.services.values())
             except (LookupError, sqlite3.ProgrammingError):
                 return False
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import pymysql
 
@@ -12,6 +10,7 @@ from conpaas.errors import AgentError, UnreachableError
 from conpaas.rpc import Job, Progress
 from conpaas_mysql import galera
 from conpaas_mysql.client import session
+from conpaas_mysql.directories import bytes_in
 from conpaas_mysql.mariadb import MariaDb
 from conpaas_mysql.status import why_it_ended
 
@@ -41,7 +40,7 @@ def until_synced(
         group = _group(database)
         if group is not None and group.is_primary and group.ready and group.state == galera.SYNCED:
             return
-        received = _size(database.directories.data)
+        received = bytes_in(database.directories.data)
         now = (group, received)
         if now != seen:
             seen, until = now, time.monotonic() + patience
@@ -78,15 +77,3 @@ def _in_words(group: galera.Group | None, received: int) -> str:
     if not group.is_primary:
         return "the database waits for the other members"
     return f"the database catches up with the others: {group.comment or 'joining'}"
-
-
-def _size(directory: Path) -> int:
-    """Return how many bytes are in a directory and those below it."""
-    total = 0
-    for path, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(path, name)).st_blocks * 512
-            except OSError:
-                continue  # it went meanwhile
-    return total

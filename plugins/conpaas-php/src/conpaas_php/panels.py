@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from conpaas.frontend.service_view import ServiceView
+from conpaas.frontend.settings import settings_form
 from conpaas.service import Panel
-from conpaas_web.panels import settings_form
 
 
 def panels(service: ServiceView) -> list[Panel]:

@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import ClassVar
 
+from conpaas.clouds.base import CloudVolume
 from conpaas.clouds.libcloud_base import LibcloudCloud
 from conpaas.clouds.local import problems
 from conpaas.clouds.local.driver import LocalNodeDriver, image_names
@@ -25,6 +26,7 @@ class LocalCloud(LibcloudCloud):
     Settings: ClassVar[type[LocalSettings]] = LocalSettings
     settings: LocalSettings
     keeps_addresses: ClassVar[bool] = True
+    grows_volumes: ClassVar[bool] = True
     volume_unit = 1
     # Nothing gets lost on the way to this machine.
     attempts = 1
@@ -62,6 +64,15 @@ class LocalCloud(LibcloudCloud):
             f"attach the volume {storage.name}", lambda: self.driver.attach_volume(node, storage)
         )
         return str(self.attachment(self._known_volume(volume_id))[1])
+
+    def grow_volume(self, volume_id: str, size: int) -> CloudVolume:
+        """Make a volume and its file system larger, in a machine that runs too."""
+        storage = self._known_volume(volume_id)
+        self.call(
+            f"grow the volume {storage.name}",
+            lambda: self.driver.ex_grow_volume(storage, size),
+        )
+        return self._volume(self._known_volume(volume_id))
 
     def console(self, machine_id: str) -> str:
         """Return the end of what the machine wrote to its console."""

@@ -214,6 +214,16 @@ class LocalNodeDriver(NodeDriver):
         self.volumes.destroy(volume.id)
         return True
 
+    def ex_grow_volume(self, volume: StorageVolume, size: int) -> bool:
+        """Make a volume at least ``size`` MB large, with its file system."""
+        record = self.store.volume(volume.id)
+        if record is None or record.machine is None:
+            self.volumes.grow(volume.id, size, None)
+            return True
+        with self.store.lock(record.machine):
+            self.volumes.grow(volume.id, size, self.instances.init(record.machine))
+        return True
+
     # --- what crashes leave
 
     def sweep(self) -> None:

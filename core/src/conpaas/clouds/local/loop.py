@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from conpaas.errors import CloudError
+from conpaas.errors import CloudError, WrongStateError
 
 # From <linux/loop.h>.
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A
+_LOOP_SET_CAPACITY = 0x4C07
 _LO_FLAGS_AUTOCLEAR = 4
+# From <linux/ext4.h>: the argument is the number of blocks.
+_EXT4_IOC_RESIZE_FS = 0x40086610
 # struct loop_config: the file, the block size, lo_flags inside struct loop_info64, reserved.
 _LOOP_CONFIG = struct.Struct("=II 52xI 64x64x32x16x 64x")
 
@@ -60,6 +63,46 @@ def users(file: Path) -> list[str]:
             if entry.read_text().rstrip("\n") == str(file):
                 found.append(entry.parent.parent.name)
     return found
+
+
+def grow_mounted(file: Path, path: str) -> None:
+    """Make the ext4 in a file as large as the file, while it is mounted.
+
+    resize2fs would ask the kernel for the same, but looks for the mount in our own namespace.
+
+    Args:
+        file: Which has grown.
+        path: Where its file system is mounted, as seen from here.
+
+    Raises:
+        WrongStateError: This machine does not let it grow while it is mounted.
+        CloudError: It cannot be done.
+    """
+    mount = -1
+    try:
+        (name,) = users(file)
+        device = os.open(f"/dev/{name}", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(device, _LOOP_SET_CAPACITY)
+            mount = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            # The machine's root may have put something else in its way.
+            if os.fstat(mount).st_dev != os.fstat(device).st_rdev:
+                raise CloudError(f"what is mounted at {path} is not {file}")
+            blocks = file.stat().st_size // os.fstatvfs(mount).f_bsize
+            fcntl.ioctl(mount, _EXT4_IOC_RESIZE_FS, struct.pack("Q", blocks))
+        finally:
+            os.close(device)
+            if mount >= 0:
+                os.close(mount)
+    except ValueError:
+        raise CloudError(f"{file} is not mounted once: {', '.join(users(file))}") from None
+    except PermissionError:
+        # In some containers root has no CAP_SYS_RESOURCE.
+        raise WrongStateError(
+            "this machine does not let us make a file system larger while it is mounted"
+        ) from None
+    except OSError as error:
+        raise CloudError(f"the file system in {file} cannot grow: {error.strerror}") from error
 
 
 def _configure(backing: int) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import shutil
 import sys
@@ -15,13 +16,14 @@ from pathlib import Path
 from conpaas.clouds.base import DEPLOYMENT_TAG
 from conpaas.clouds.local import mount
 from conpaas.clouds.local.commands import run
-from conpaas.clouds.local.loop import loop_device, wait_until_unused
+from conpaas.clouds.local.loop import grow_mounted, loop_device, wait_until_unused
 from conpaas.clouds.local.processes import Process
 from conpaas.clouds.local.store import Store, VolumeRecord
 from conpaas.errors import CloudError
 
 _LOCK = "volumes"
 _SMALLEST = 4
+_MENDED = (0, 1)  #: e2fsck's exit codes when all is well, and when it is well again
 
 
 class Volumes:
@@ -112,6 +114,35 @@ class Volumes:
             for record in self._store.volumes():
                 if record.machine == machine_id:
                     self._free(record)
+
+    def grow(self, volume_id: str, size: int, init: Process | None) -> None:
+        """Make a volume at least ``size`` MB large, with its file system.
+
+        Args:
+            volume_id: Which.
+            size: In MB; a larger one is left alone.
+            init: Of the machine that it belongs to, if that runs.
+
+        Raises:
+            WrongStateError: It is mounted, and can only grow when it is not.
+            CloudError: It cannot be done; it is as large as it was, and can be tried again.
+        """
+        with self._store.lock(_LOCK):
+            record = self._known(volume_id)
+            file = self._store.volume_file(volume_id)
+            if size <= record.size:
+                return
+            # The record comes last: repeated after a crash, everything is completed.
+            if file.stat().st_size < size << 20:
+                os.truncate(file, size << 20)
+            if init is not None and is_mounted(record.path, init):
+                grow_mounted(file, f"/proc/{init.pid}/root{record.path}")
+            else:
+                self._wait(record)
+                # resize2fs wants to be sure that all is well.
+                run("e2fsck", "-f", "-p", str(file), timeout=600.0, fine=_MENDED)
+                run("resize2fs", str(file), timeout=600.0)
+            self._store.save_volume(dataclasses.replace(record, size=size))
 
     def destroy(self, volume_id: str) -> None:
         """Remove a volume and its data; one that is gone is fine."""

@@ -81,6 +81,19 @@ class VolumeAgent(ServiceAgent):
         return self._mount(name, found)
 
     @expose()
+    def extend_volume(self, name: VolumeName) -> None:
+        """Make the file system of a volume as large as its device, which has grown.
+
+        Raises:
+            AgentError: It is not mounted, or cannot grow.
+        """
+        if not self._mounts.is_mounted(self.volume_path(name)):
+            raise AgentError(f"the volume {name} is not mounted on {self.place.node}")
+        device = self._noted()[name]
+        self._mounts.grow(self._mounts.find(device) or device)
+        self.log.info("the volume %s fills its device", name)
+
+    @expose()
     def unmount_volume(self, name: VolumeName) -> bool:
         """Unmount a volume, and return whether it was mounted.
 
@@ -123,6 +136,10 @@ class VolumeAgent(ServiceAgent):
             return False
         self._mounts.mount(device, path)
         self.log.info("the volume %s (%s) is mounted at %s", name, device, path)
+        try:
+            self._mounts.grow(device)  # it may have grown while it was not mounted
+        except AgentError as error:
+            self.log.warning("the volume %s does not fill its device: %s", name, error)
         return True
 
     def _unmount(self, name: str, path: Path) -> None:

@@ -7,8 +7,13 @@ from conpaas.frontend.service_view import ServiceView
 from conpaas.service import Panel
 
 OPERATIONS = (
-    "create_volume", "list_volumes", "attach_volume", "detach_volume", "delete_volume",
-)  # fmt: skip
+    "create_volume",
+    "list_volumes",
+    "attach_volume",
+    "detach_volume",
+    "grow_volume",
+    "delete_volume",
+)
 #: States of volumes that are about to be others.
 PASSING = ("creating", "deleting")
 
@@ -44,6 +49,7 @@ def panels(service: ServiceView) -> list[Panel]:
                 "add": add,
                 "may_add": service.allows("create_volume") and bool(nodes),
                 "may_detach": service.allows("detach_volume"),
+                "may_grow": service.allows("grow_volume"),
                 "may_delete": service.allows("delete_volume"),
             },
             operations=OPERATIONS,

@@ -10,11 +10,12 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from conpaas.api import VolumeInfo
-from conpaas.errors import WrongStateError
+from conpaas.errors import ConPaaSError, InvalidError, WrongStateError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.features.volumes.names import VolumeName
 from conpaas.features.volumes.nodes import ATTACHED, NodeVolumes
 from conpaas.manager.base import Node, ServiceManager
+from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import AgentId
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Job, Progress, expose, scaled
@@ -64,11 +65,13 @@ class VolumeManager(ServiceManager[A], abc.ABC):
 
     Given to users:
         ``create_volume``, ``list_volumes``, ``attach_volume``, ``detach_volume``,
-        ``delete_volume``.
+        ``grow_volume``, ``delete_volume``.
 
     May override:
         ``check_volumes(nodes)``: raise when volumes of these nodes must not be changed now.
         ``check_parting(volume)``: raise when a volume must not be detached or deleted now.
+        ``on_volume_taken(volume, node)``, ``on_volume_back(volume, node)``: stop using a volume
+        that is detached for a moment to grow, and use it again.
 
     Given to you:
         ``self.volumes``: ``self.volumes.ensure(node, name, size)`` in a handler, and the node has
@@ -166,6 +169,36 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         states=_SETTLED,
         meanwhile=State.ADAPTING,
         resumes=True,
+        done="Volume '{vol_name}' has {vol_size} MB.",
+    )
+    def grow_volume(self, vol_name: VolumeName, vol_size: VolumeSize) -> Job[VolumeRow]:
+        """Make a volume larger, with what is on it; its node goes on using it meanwhile."""
+        volume = self.volumes.find(vol_name)
+        if not self.place.resuming:
+            self.volumes.require_size(vol_size)
+            if vol_size < volume.size:
+                raise InvalidError(
+                    f"vol_size: the volume {vol_name} has {volume.size} MB, and none gets smaller"
+                )
+        yield Progress(0, f"growing the volume {vol_name}")
+        node = self.volumes.owner_of(volume)
+        try:
+            volume = yield from scaled(self.volumes.grow(volume, vol_size), 0, 60)
+        except WrongStateError as error:
+            if node is None:
+                raise
+            yield Progress(10, f"{error}: it is detached for a moment")
+            yield from scaled(self._grow_detached(volume, node, vol_size), 10, 90)
+        if node is not None and self.volumes.find(vol_name).state != ATTACHED:
+            yield from self._give_back(volume, node)
+        elif node is not None and self.place.resuming:
+            yield from handled(self.on_volume_back(volume, node), 90, 98)
+        return self._row(self.volumes.find(vol_name))
+
+    @expose(
+        states=_SETTLED,
+        meanwhile=State.ADAPTING,
+        resumes=True,
         done="Detaching volume '{vol_name}' and deleting it...  done.",
         confirm="The volume is destroyed, and all data on it is lost forever.",
     )
@@ -180,6 +213,31 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         yield Progress(0, f"deleting the volume {vol_name}")
         for volume in volumes:
             yield from scaled(self.volumes.delete(volume), 0, 100)
+
+    # -- growing ------------------------------------------------------------------------------
+
+    def on_volume_taken(self, volume: VolumeInfo, node: Node) -> Handled:
+        """Have nothing on a node use a volume, which is taken from it for a moment."""
+        return None
+
+    def on_volume_back(self, volume: VolumeInfo, node: Node) -> Handled:
+        """Have a volume used again that was taken from its node for a moment; idempotent."""
+        return None
+
+    def _grow_detached(self, volume: VolumeInfo, node: Node, size: int) -> Job[None]:
+        try:
+            yield from handled(self.on_volume_taken(volume, node), 0, 30)
+            yield from scaled(self.volumes.detach(volume), 30, 50)
+            yield from scaled(self.volumes.grow(volume, size), 50, 70)
+        except ConPaaSError as error:
+            yield Progress(70, f"giving {volume.name} back as it was, because: {error}")
+            yield from scaled(self._give_back(volume, node), 70, 100)
+            raise
+        yield from scaled(self._give_back(volume, node), 70, 100)
+
+    def _give_back(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        yield from scaled(self.volumes.attach(self.volumes.find(volume.name), node), 0, 60)
+        yield from handled(self.on_volume_back(volume, node), 60, 100)
 
     # -- with the nodes -----------------------------------------------------------------------
 

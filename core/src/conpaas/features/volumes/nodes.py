@@ -54,15 +54,19 @@ class NodeVolumes:
         nodes = self._tools.place.nodes.all()
         return next((node for node in nodes if node.machine == volume.machine), None)
 
+    def require_size(self, size: int) -> None:
+        """Raise InvalidError when a volume may not have so many MB."""
+        most = self._tools.place.volume_limit
+        if size > most:
+            raise InvalidError(f"vol_size: a volume may have at most {most} MB, not {size}")
+
     def require_new(self, name: str, size: int) -> None:
         """Check what is asked for.
 
         Raises:
             InvalidError: The application has a volume of that name, or the size is too large.
         """
-        most = self._tools.place.volume_limit
-        if size > most:
-            raise InvalidError(f"vol_size: a volume may have at most {most} MB, not {size}")
+        self.require_size(size)
         taken = [v for v in self._desk.of_application() if v.name == name]
         if taken:
             raise InvalidError(
@@ -120,6 +124,28 @@ class NodeVolumes:
         mounting = patiently(lambda: agent.mount_volume(name=volume.name, device=device))
         yield from scaled(mounting, 60, 100)
         return volume
+
+    def grow(self, volume: VolumeInfo, size: int) -> Job[VolumeInfo]:
+        """Make a volume at least ``size`` MB large, with its file system where it is mounted.
+
+        Repeated, it is the same.  One that is mounted nowhere gets its larger file system when it
+        is mounted.
+
+        Raises:
+            WrongStateError: Its cloud can do it when it is detached.
+            CloudError: Its cloud cannot do it.
+            AgentError: Its file system cannot grow.
+        """
+        volume = yield from scaled(self._desk.grow(volume, size), 0, 70)
+        node = self.node_of(volume)
+        if volume.state == ATTACHED and node is not None and node in self._tools.nodes:
+            yield Progress(70, f"growing the file system of {volume.name}")
+            self._tools.agent(node).extend_volume(name=volume.name)
+        return volume
+
+    def owner_of(self, volume: VolumeInfo) -> Node | None:
+        """Return the node that serves and that a volume belongs to, attached or not."""
+        return _owner(volume, self._tools.nodes)
 
     def detach(self, volume: VolumeInfo) -> Job[None]:
         """Unmount a volume and detach it; its data is kept.

@@ -76,6 +76,7 @@ class Subject:
             choices=choices,
             roles=self.roles,
             must_type=self.name,
+            twice=True,
             **how,
         )
 

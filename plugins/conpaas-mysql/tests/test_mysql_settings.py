@@ -1,0 +1,106 @@
+"""The settings of databases: refused, applied one database after the other, taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conpaas.errors import AgentError, InvalidError
+from conpaas.state import State
+from conpaas_mysql.settings import MysqlConfig, from_store, to_store
+from conpaas_mysql.theatre import Theatre
+
+
+def server_settings(theatre: Theatre) -> list[dict[str, str]]:
+    parts = [agent.database_part for agent in theatre.agents()]
+    return [part.settings for part in parts if part]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("max_connections", 0, "10 to 10000 are allowed"),
+        ("innodb_buffer_pool_size", "much", "write a number and K, M or G, as in 128M, or auto"),
+        ("innodb_buffer_pool_size", "1M", "16M to 1024G are allowed"),
+        ("character_set", "utf8mb5", "no character set.*utf8mb4"),
+        ("single_writer", "maybe", "single_writer"),
+        ("wait_timeout", 1, "10 to 31536000"),
+        ("max_allowed_packet", "2G", "1M to 1G"),
+        ("volume_size", 1, "256 to"),
+        ("volume_size", 1 << 25, "a volume may have at most"),
+        ("dump_limit", 0, "1 to"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(
+    theatre: Theatre, setting: str, value: Any, said: str
+) -> None:
+    with pytest.raises(InvalidError, match=said):
+        theatre.user.set_mysql_config(**{setting: value})
+    assert theatre.user.get_mysql_config() == MysqlConfig()
+
+
+def test_nothing_to_set_is_refused(theatre: Theatre) -> None:
+    with pytest.raises(InvalidError, match="at least one setting"):
+        theatre.user.set_mysql_config()
+
+
+def test_settings_are_kept_before_a_start_and_the_defaults_are_not_noted() -> None:
+    config = MysqlConfig().changed({"max_connections": 300, "innodb_buffer_pool_size": "512m"})
+    assert to_store(config) == {"max_connections": 300, "innodb_buffer_pool_size": "512M"}
+    assert from_store(to_store(config)) == config
+    assert "innodb_buffer_pool_size" not in MysqlConfig().to_server()
+
+
+def test_what_can_change_while_they_run_restarts_nobody(theatre: Theatre, stage: Any) -> None:
+    theatre.start(mysql=2, glb=1)
+    stage.events.clear()
+    theatre.run(theatre.user.set_mysql_config(max_connections=300, single_writer="on"))
+    assert {settings["max_connections"] for settings in server_settings(theatre)} == {"300"}
+    assert [part.single_writer for _, part, _ in stage.balancers()] == [True]
+    assert "stop_database" not in [what for _, what, _ in stage.events]
+
+
+def test_what_needs_a_restart_is_applied_one_by_one_and_no_query_fails(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=3, glb=1)
+    failed = []
+    stage.events.clear()
+    stage.before = lambda number: failed.append(number) if not theatre.write() else None
+    theatre.run(theatre.user.set_mysql_config(innodb_buffer_pool_size="512M"))
+    stage.before = lambda number: None
+    assert failed == []
+    told = [what for _, what, _ in stage.events if what in ("stop_database", "join_database")]
+    assert told == ["stop_database", "join_database"] * 3
+    assert {s["innodb_buffer_pool_size"] for s in server_settings(theatre)} == {"512M"}
+    theatre.look()
+    assert not [line for line in theatre.history() if "rejoined" in line]
+
+
+def test_a_single_database_is_away_for_a_moment_and_that_is_said(theatre: Theatre) -> None:
+    theatre.start()
+    theatre.write()
+    theatre.run(theatre.user.set_mysql_config(character_set="latin1"))
+    assert "starting mysql-1 again; it is the only one: nobody answers" in theatre.told
+    assert theatre.primary() == ["mysql-1"]
+    assert theatre.write()
+    assert not [line for line in theatre.history() if "no database took" in line]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_value_that_the_server_refuses_is_taken_back_on_all(
+    theatre: Theatre, stage: Any, count: int
+) -> None:
+    theatre.start(mysql=count)
+    theatre.write()
+    before = theatre.seen(), server_settings(theatre)
+    stage.refused.add("512G")
+    with pytest.raises(AgentError, match="512G is refused"):
+        theatre.run(theatre.user.set_mysql_config(innodb_buffer_pool_size="512G"))
+    theatre.idle()
+    assert (theatre.seen(), server_settings(theatre)) == before
+    assert theatre.state is State.RUNNING
+    assert theatre.user.get_mysql_config() == MysqlConfig()
+    assert theatre.write()
+    assert not theatre.host.manager.is_outdated()
