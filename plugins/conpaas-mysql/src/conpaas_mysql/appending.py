@@ -66,7 +66,7 @@ class Appenders:
         ]
 
     def __enter__(self) -> Self:
-        connection = self._connect("")
+        connection = _connect(self._host, self._user, self._password)
         try:
             with connection.cursor() as cursor:
                 for statement in _SET_UP:
@@ -136,7 +136,7 @@ class Appenders:
                 with self._lock:
                     self.doubtful[name].add(value)
                 try:
-                    connection = connection or self._connect(_DATABASE)
+                    connection = connection or self._connect()
                     with connection.cursor() as cursor:
                         cursor.execute(
                             "UPDATE lists SET content = CONCAT(content, %s) WHERE name = %s",
@@ -159,25 +159,31 @@ class Appenders:
             if connection is not None and connection.open:
                 connection.close()
 
-    def _connect(self, database: str) -> pymysql.Connection:
-        return pymysql.connect(
-            host=self._host,
-            user=self._user,
-            password=self._password,
-            database=database or None,
-            autocommit=True,
-            connect_timeout=5,
-            read_timeout=_PATIENCE,
-            write_timeout=_PATIENCE,
-            ssl_disabled=True,
-        )
+    def _connect(self) -> pymysql.Connection:
+        return _connect(self._host, self._user, self._password, _DATABASE)
+
+
+def is_synced(host: str, user: str, password: str, of: int) -> bool:
+    """Return whether a database has all that its cluster has, which has so many members."""
+    try:
+        connection = _connect(host, user, password)
+    except pymysql.err.OperationalError:
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW STATUS LIKE 'wsrep_%'")
+            status = dict(cursor.fetchall())
+    except (pymysql.err.OperationalError, pymysql.err.InterfaceError):
+        return False
+    finally:
+        connection.close()
+    found = {name: status.get(f"wsrep_{name}") for name in ("local_state", "cluster_size")}
+    return found == {"local_state": "4", "cluster_size": str(of)}
 
 
 def read_lists(host: str, user: str, password: str) -> dict[str, str]:
     """Return the content of each list as one database has it, by the names of the lists."""
-    connection = pymysql.connect(
-        host=host, user=user, password=password, database=_DATABASE, ssl_disabled=True
-    )
+    connection = _connect(host, user, password, _DATABASE)
     try:
         with connection.cursor() as cursor:
             # It must have carried out what others did before.
@@ -186,3 +192,17 @@ def read_lists(host: str, user: str, password: str) -> dict[str, str]:
             return {str(name): str(content) for name, content in cursor.fetchall()}
     finally:
         connection.close()
+
+
+def _connect(host: str, user: str, password: str, database: str = "") -> pymysql.Connection:
+    return pymysql.connect(
+        host=host,
+        user=user,
+        password=password,
+        database=database or None,
+        autocommit=True,
+        connect_timeout=5,
+        read_timeout=_PATIENCE,
+        write_timeout=_PATIENCE,
+        ssl_disabled=True,
+    )
