@@ -188,6 +188,8 @@ def _provider(
         # What a member that was away for a while needs; it outlives restarts.
         "gcache.size": str(_between(16 * _MB, room.volume // 20, 1024 * _MB)),
         "gcache.recover": "yes",
+        # More than that it takes in pieces of this size: where there is no room for one, it ends.
+        "gcache.page_size": str(16 * _MB),
         # A member that does not answer is given up after about 3 seconds, not 6.
         "evs.keepalive_period": "PT0.5S",
         "evs.inactive_check_period": "PT0.25S",

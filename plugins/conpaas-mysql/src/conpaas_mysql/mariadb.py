@@ -21,6 +21,7 @@ from conpaas_mysql.configuration import Configuration, Room, configuration
 from conpaas_mysql.directories import SERVER_USER, Directories, administrator, give
 from conpaas_mysql.hosts import write_hosts
 from conpaas_mysql.parts import HEALTH_PORT, ClusterSecrets, DatabasePart
+from conpaas_mysql.transfers import end_transfers
 from conpaas_mysql.variables import change_running, reload_certificate
 
 NAME = "mariadb"
@@ -205,6 +206,8 @@ class MariaDb:
             # It waits for others, or for data, and hears nothing.  Nothing of it could be lost.
             self._supervisor.signal(NAME, "KILL")
         self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
+        # Nobody shall use the volume any more.
+        end_transfers(self.directories.data)
 
     # -- how it is done -----------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from conpaas import files
 from conpaas_mysql import galera
 from conpaas_mysql.configuration import Configuration
 from conpaas_mysql.directories import Directories, give
+from conpaas_mysql.transfers import end_transfers
 
 PROGRAM = "/usr/sbin/mariadbd"
 #: Where programs that the server starts are found: those that make copies.
@@ -118,7 +119,10 @@ def command(directories: Directories) -> list[str]:
     # At once: whatever happens from here on, the next start begins no cluster.
     bootstrap.unlink(missing_ok=True)
     directories.make()
+    # Of a server that was killed.
+    end_transfers(directories.data)
     (directories.server_run / "mysqld.pid").unlink(missing_ok=True)
+    directories.socket.unlink(missing_ok=True)
     options = []
     if _is_new(directories) and not begins:
         # As a member it would be overwritten; half a copy must not pass for data.
