@@ -12,6 +12,7 @@ from conpaas.frontend.service_view import ServiceView
 from conpaas.frontend.settings import settings_form
 from conpaas.service import Panel
 from conpaas.state import State
+from conpaas_mysql.passwords import RULE
 from conpaas_mysql.settings import CHARACTER_SETS
 
 #: States in which nodes are measured.
@@ -75,7 +76,9 @@ def _access(service: ServiceView) -> Panel:
         if service.allows("set_password"):
             password = service.form("set_password", mark="password", submit="Set the password")
             for one in password.fields:
-                one.label = "New password again" if one.name.endswith(".again") else "New password"
+                again = one.name.endswith(".again")
+                one.label = "New password again" if again else "New password"
+                one.help = "" if again else RULE
     return Panel(
         title="Access",
         template="mysql/access.html",
