@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from conpaas.director.sweep import Sweep
 from conpaas.errors import AgentError, WrongStateError
 from conpaas.state import State
 from conpaas_mysql.faults import Picture
@@ -308,11 +309,18 @@ def test_a_server_that_hangs_is_told_and_the_service_goes_on(theatre: Theatre, s
 
 
 def test_the_managers_machine_is_lost_and_the_next_one_knows_the_cluster(
-    theatre: Theatre, stage: Any
+    theatre: Theatre,
 ) -> None:
     theatre.start(mysql=2)
     theatre.write()
-    theatre.cluster.restart(theatre.managers_machine)
+    theatre.manager.handover.now()
+    lost = theatre.managers_machine
+    machines = theatre.cluster.machines
+    theatre.cluster.provider.vanish(next(i for i, m in machines.items() if m is lost))
+    with theatre.cluster.database.connection_context():
+        Sweep(theatre.cluster.director).round()
+    theatre.idle()
+    assert theatre.managers_machine.number != lost.number
     theatre.kill("mysql-1", "mysql-2", comes_back=False)
     theatre.settle()
     assert theatre.primary() == ["mysql-1", "mysql-2"]
