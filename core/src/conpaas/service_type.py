@@ -48,6 +48,8 @@ class ServiceType:
         summary: One sentence that helps to choose it.
         roles: The first is the default: what ``--count`` means.
         image: What its machines carry.
+        loses: What is lost with a service of this type, and how to keep it: said before it is
+            removed.
     """
 
     name: str
@@ -55,6 +57,7 @@ class ServiceType:
     roles: tuple[Role, ...]
     summary: str = ""
     image: Image = Image()
+    loses: str = ""
 
     @property
     def default_role(self) -> Role:

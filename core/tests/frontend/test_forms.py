@@ -49,6 +49,14 @@ class Everything:
     ) -> None:
         """Paint."""
 
+    @expose()
+    def lock(
+        self,
+        password: Annotated[str, Option(secret=True)],
+        present: Annotated[str, Option(secret=True, known=True)],
+    ) -> None:
+        """Lock everything away."""
+
     @expose(confirm="It is lost.")
     def delete_picture(self, picture: str) -> None:
         """Delete a picture."""
@@ -151,6 +159,19 @@ def test_a_form_shown_again_has_what_was_typed_but_no_secrets():
     fields = {field.name: field.value for field in form.fields}
     assert fields["title"] == "<Sea>" and fields["size"] == "x" and fields["glossy"] == "on"
     assert fields["framed"] == "" and fields["password"] == ""
+
+
+def test_a_new_secret_must_be_typed_the_same_twice():
+    form = operation_form(operations(Everything)["lock"], "/lock", twice=True)
+    names = [field.name for field in form.fields]
+    assert names == ["password", "password.again", "present"]
+    typed = {"password": "abc", "present": "x", "password.again": "abc"}
+    assert form.arguments(Posted(typed)) == {"password": "abc", "present": "x"}
+    for other in ("abd", ""):
+        with pytest.raises(InvalidError, match="the two are not the same"):
+            form.arguments(Posted({**typed, "password.again": other}))
+    once = operation_form(operations(Everything)["lock"], "/lock")
+    assert once.arguments(Posted({"password": "abc", "present": "x"}))
 
 
 def test_an_error_of_the_call_is_told_at_the_field_that_it_names():

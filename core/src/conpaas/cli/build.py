@@ -100,6 +100,7 @@ def _type_commands(service: Service) -> dict[str, Command]:
         if not operation.hidden
     }
     general = operations(Services)
+    general = {**general, "remove": general["remove"].losing(service.loses)}
     return found | {
         name: command(service.name, general[name], service_type=service.name) for name in _OF_TYPE
     }

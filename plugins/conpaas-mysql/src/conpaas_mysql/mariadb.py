@@ -172,17 +172,20 @@ class MariaDb:
         """Return the end of what it said."""
         return self._supervisor.tail(NAME, lines)
 
-    def start(self, bootstrap: bool = False) -> None:
+    def start(self, bootstrap: bool = False, join: bool = False) -> None:
         """Have it run, and be kept running; one that runs is left alone.
 
         Args:
             bootstrap: It begins a cluster; only for one that does not run.
+            join: There is a cluster, which it joins: it shall not look for its old one.
         """
         self._make_directories()
         self._define()
         if self.is_running:
             return
         starting.forget_starts(self.directories)
+        if join:
+            (self.directories.data / "gvwstate.dat").unlink(missing_ok=True)
         if bootstrap:
             starting.ask_for_bootstrap(self.directories)
         else:

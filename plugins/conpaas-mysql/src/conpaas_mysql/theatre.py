@@ -93,12 +93,14 @@ class Theatre:
         self.cluster.look()
         self.idle()
 
-    def settle(self, rounds: int = 6) -> None:
+    def settle(self, rounds: int = 10) -> None:
         """Have the manager look until it has nothing to do."""
+        quiet = 0
         for _ in range(rounds):
             self.look()
-            if not self.host.manager.is_outdated() and not self.host.nodes.lost():
-                self.look()
+            busy = self.host.manager.is_outdated() or self.host.nodes.lost()
+            quiet = 0 if busy else quiet + 1
+            if quiet == 3:
                 return
 
     # -- looking inside -----------------------------------------------------------------------
