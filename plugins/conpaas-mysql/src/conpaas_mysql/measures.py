@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from conpaas.errors import UnreachableError
-from conpaas_mysql import galera, starting
+from conpaas_mysql import galera
 from conpaas_mysql.client import session
 from conpaas_mysql.haproxy import Haproxy
 from conpaas_mysql.mariadb import MariaDb
@@ -29,12 +29,11 @@ _CONFLICTS = {"certification": "wsrep_local_cert_failures", "abort": "wsrep_loca
 def of_database(database: MariaDb) -> Iterator[Metric]:
     """Return what a database measures; of one that does not answer, that it takes no queries."""
     yield from _of_volume(database)
-    began = starting.starts(database.directories)
-    if database.is_running and began:
+    if began := database.started:
         yield GaugeMetricFamily(
             "conpaas_mysql_started_seconds",
             "When the server was started, in whole seconds since 1970.",
-            value=int(began[-1]),
+            value=began,
         )
     told, limit = _ask(database)
     group = galera.group_of(told)

@@ -7,7 +7,6 @@ from typing import Any
 
 from conpaas.errors import WrongStateError
 from conpaas.features.monitoring.drawing import short
-from conpaas.frontend.fields import Choice
 from conpaas.frontend.service_view import ServiceView
 from conpaas.frontend.settings import settings_form
 from conpaas.service import Panel
@@ -144,9 +143,11 @@ def _dumps(service: ServiceView) -> Panel:
 
 
 def _settings(service: ServiceView) -> Panel:
-    sets = [Choice(name, name) for name in CHARACTER_SETS]
     settings = settings_form(
-        service, "set_mysql_config", "get_mysql_config", {"character_set": sets}
+        service,
+        "set_mysql_config",
+        "get_mysql_config",
+        choices={"character_set": tuple(CHARACTER_SETS)},
     )
     for one in settings.fields:
         # The list says what can be chosen.

@@ -7,7 +7,7 @@ must never be.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from conpaas.features.volumes.names import VolumeName
 from conpaas.rpc import Job, Progress, expose
 from conpaas.schema import Option, from_json, to_json
 from conpaas.service import Service
+from conpaas_mysql import rehearsed_measures
 from conpaas_mysql.galera_model import FileDisk, Server, World
 from conpaas_mysql.manager import MysqlManager
 from conpaas_mysql.parts import (
@@ -298,28 +299,12 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
     def collect(self) -> Iterable[Metric]:
         """Measure what the manager looks at."""
         yield from super().collect()
-        if self.database_part is not None:
-            yield from self._measured()
         figures = dict(self.stage.figures.get(self.place.address, {}))
+        if self.database_part is not None:
+            yield from rehearsed_measures.of_database(self.get_database_status())
         if self.balancer_part is not None:
             figures.setdefault("conpaas_glb_clients", 0.0)
-        yield from _gauges(figures)
-
-    def _measured(self) -> Iterator[Metric]:
-        from prometheus_client.core import GaugeMetricFamily
-
-        status = self.get_database_status()
-        yield from _gauges(
-            {
-                "conpaas_galera_primary": float(status.is_primary),
-                "conpaas_galera_local_state": status.state,
-                "conpaas_mysql_started_seconds": status.started,
-            }
-        )
-        volume = GaugeMetricFamily("conpaas_mysql_volume_bytes", "Rehearsed.", labels=["kind"])
-        volume.add_metric(["free"], status.free)
-        volume.add_metric(["used"], status.used)
-        yield volume
+        yield from rehearsed_measures.gauges(figures)
 
     # -- how it is done -----------------------------------------------------------------------
 
@@ -358,13 +343,6 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
             self.world.start(self._new_server())
         else:
             self.store["asked"] = True
-
-
-def _gauges(figures: Mapping[str, float]) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
-
-    for name, value in figures.items():
-        yield GaugeMetricFamily(name, "Rehearsed.", value=value)
 
 
 class RehearsalManager(MysqlManager):
