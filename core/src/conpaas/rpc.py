@@ -14,7 +14,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import IO, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from conpaas.errors import (
@@ -116,10 +116,6 @@ class Operation:
     costs: bool = False
     follow: str = ""
     prints: bool = False
-
-    def losing(self, more: str) -> Operation:
-        """Return the operation as it is asked about where more is lost than it says by itself."""
-        return replace(self, confirm=f"{self.confirm} {more}".strip())
 
     @property
     def upload(self) -> Parameter | None:

@@ -64,6 +64,10 @@ class ServiceType:
         """The role of a node when nobody says which."""
         return self.roles[0]
 
+    def losing(self, text: str) -> str:
+        """Return what is asked before a service is removed, with what this type loses."""
+        return f"{text} {self.loses}".strip()
+
     def role(self, name: str) -> Role | None:
         """Return the role of that name, if there is one."""
         return next((role for role in self.roles if role.name == name), None)

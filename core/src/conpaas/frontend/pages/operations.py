@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -245,7 +245,8 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
         if any(p.name == "service" for p in operation.parameters)
     }
     told = service_type(site.plugins, info.type)
-    of_director["remove"] = of_director["remove"].losing(told.loses)
+    remove = of_director["remove"]
+    of_director["remove"] = replace(remove, confirm=told.losing(remove.confirm))
     of_manager = service_operations(site.plugins, info.type)
     director: Way = visit.api.channel("/api/v1/service", CHANGE_TIMEOUT)
     manager: Way = _Bare(visit.api.service_channel(aid, sid, CHANGE_TIMEOUT))
