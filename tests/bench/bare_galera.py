@@ -44,7 +44,7 @@ class BareGalera:
         self._end()
         databases = Databases(self._directory)
         node = databases.machine()
-        _configure(databases)
+        _configure(databases, node)
         begin = time.perf_counter()
         options = str(node.root / "etc/conpaas-mysql/mariadb.cnf")
         done = subprocess.run(
@@ -73,7 +73,7 @@ class BareGalera:
         assert self._first is not None
         databases, *_ = self._first
         node = databases.machine()
-        _configure(databases)
+        _configure(databases, node)
         data = node.volume / "data"
         data.mkdir()
         shutil.chown(data, "mysql")
@@ -96,10 +96,10 @@ class BareGalera:
             self._first = None
 
 
-def _configure(databases: Databases) -> None:
-    """Have the configurations written, and nothing else: what was begun with them is ended."""
-    databases.configure()
-    databases.close()
+def _configure(databases: Databases, node: Node) -> None:
+    """Have a configuration written, and nothing else: what was begun with it is ended."""
+    node.agent.configure_database(databases.part(node, databases.nodes), databases.secrets)
+    node.supervisor.shutdown()
 
 
 def _start(node: Node, *more: str) -> subprocess.Popen[bytes]:
