@@ -44,7 +44,7 @@ class BareGalera:
         self._end()
         databases = Databases(self._directory)
         node = databases.machine()
-        databases.configure()
+        _configure(databases, node)
         begin = time.perf_counter()
         options = str(node.root / "etc/conpaas-mysql/mariadb.cnf")
         done = subprocess.run(
@@ -73,7 +73,7 @@ class BareGalera:
         assert self._first is not None
         databases, *_ = self._first
         node = databases.machine()
-        databases.configure()
+        _configure(databases, node)
         data = node.volume / "data"
         data.mkdir()
         shutil.chown(data, "mysql")
@@ -89,12 +89,17 @@ class BareGalera:
 
     def _end(self) -> None:
         if self._first is not None:
-            databases, node, server = self._first
+            _, node, server = self._first
             server.kill()
             server.wait()
-            databases.close()
             shutil.rmtree(node.root)
             self._first = None
+
+
+def _configure(databases: Databases, node: Node) -> None:
+    """Have a configuration written, and nothing else: what was begun with it is ended."""
+    node.agent.configure_database(databases.part(node, databases.nodes), databases.secrets)
+    node.supervisor.shutdown()
 
 
 def _start(node: Node, *more: str) -> subprocess.Popen[bytes]:

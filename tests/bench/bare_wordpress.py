@@ -126,6 +126,7 @@ class BareWordpress:
             for name, text in (("fpm.conf", _FPM), ("nginx.conf", _NGINX)):
                 (self._directory / name).write_text(text.format(**names))
             self._start("php-fpm8.2", "-F", "-y", str(self._directory / "fpm.conf"))
+            wait_until((self._directory / "fpm.sock").exists, "PHP-FPM does not listen")
             self._start("nginx", "-c", str(self._directory / "nginx.conf"))
             wait_until(lambda: bool(fetch(f"{self.url}readme.html")), "the bare nginx is silent")
         except BaseException:
