@@ -18,11 +18,11 @@ SECRETS = new_secrets("shop")
 MEMBERS = (Member("mysql-1", "10.0.0.1"), Member("mysql-2", "10.0.0.2"))
 
 
-def made(memory: int = 1024 * MB, volume: int = 4096 * MB, **settings: str) -> Configuration:
+def made(memory: int = 1024 * MB, disk: int = 4096 * MB, **settings: str) -> Configuration:
     """Return the configuration of the first of two members."""
     part = DatabasePart("shop", "mysql-1", MEMBERS, "data", settings, "rsync")
     directories = Directories(Path("/"), Path("/media/data"))
-    return configuration(part, SECRETS, directories, "0.0.0.0", Room(memory, volume))
+    return configuration(part, SECRETS, directories, "0.0.0.0", Room(memory, 4096 * MB, disk))
 
 
 def test_what_is_promised_is_configured() -> None:
@@ -42,10 +42,10 @@ def test_the_memory_of_the_machine_is_shared_out() -> None:
     assert made(innodb_buffer_pool_size="64M").server["innodb_buffer_pool_size"] == "64M"
 
 
-def test_what_galera_keeps_for_others_fits_the_volume() -> None:
+def test_what_galera_keeps_for_others_fits_the_disk() -> None:
     assert f"gcache.size={204 * MB};" in made().server["wsrep_provider_options"]
-    small = made(volume=256 * MB).server["wsrep_provider_options"]
-    assert f"gcache.size={16 * MB};" in small
+    small = made(disk=256 * MB).server["wsrep_provider_options"]
+    assert f"gcache.size={32 * MB};" in small
     chosen = made(**{"gcache.size": "1M", "evs.suspect_timeout": "PT9S"})
     assert "gcache.size=1M;" in chosen.server["wsrep_provider_options"]
     assert "evs.suspect_timeout=PT9S" in chosen.server["wsrep_provider_options"]

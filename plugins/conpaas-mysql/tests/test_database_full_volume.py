@@ -34,55 +34,61 @@ def small(databases: Databases) -> Iterator[Node]:
     subprocess.run(["umount", "--lazy", str(node.volume)], check=True)
 
 
-def fill(node: Node) -> pymysql.err.MySQLError:
-    """Write until that is refused; return how."""
+def fill(node: Node) -> int:
+    """Write until that fails; return how many rows were acknowledged."""
     with node.sql() as connection:
-        for number in range(400):
+        for count in range(400):
             try:
-                connection.run(
-                    "INSERT INTO shop.things (text) VALUES (REPEAT(MD5(RAND()), 30000))"
-                )
-            except pymysql.err.MySQLError as error:
-                print(number, error)
-                return error
+                connection.run(_INSERT)
+            except pymysql.err.MySQLError:
+                return count
     raise AssertionError("the volume has more room than it should")
 
 
-def test_a_full_volume_is_told_and_nothing_is_lost(databases: Databases, small: Node) -> None:
+def with_a_table(databases: Databases, node: Node) -> None:
     databases.configure()
-    small.create()
-    small.rows("CREATE DATABASE shop")
-    small.rows("CREATE TABLE shop.things (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT)")
-    refused = fill(small)
-    assert refused.args[0] in (1114, 1180, 1026, 1030, 1021, 2013), refused
-    kept = small.rows("SELECT COUNT(*), MAX(id) FROM shop.things")
+    node.create()
+    node.rows("CREATE DATABASE shop")
+    node.rows("CREATE TABLE shop.things (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT)")
 
+
+def count(node: Node) -> int:
+    return int(node.rows("SELECT COUNT(*) FROM shop.things")[0][0])
+
+
+def test_a_full_volume_is_told_and_nothing_is_lost(databases: Databases, small: Node) -> None:
+    with_a_table(databases, small)
+    acknowledged = fill(small)
+    # InnoDB may end when it has no room in the middle of a row; it is back with what was kept for
+    # that, and as long as that is used up, the volume counts as full.
     begun = time.monotonic()
     status = small.status()
     assert time.monotonic() - begun < 4
     assert "the volume mysql-1 is full" in status.trouble and "have it grow" in status.trouble
-    assert status.is_running and status.is_primary and status.free < 32 << 20
+    eventually(lambda: small.status().ready, 60)
+    assert "is full" in small.status().trouble
+    assert count(small) == acknowledged
     small.agent.configure_database(
         databases.part(small, [small], max_connections="41"), databases.secrets
     )
 
-    # Killed now, it comes back as far as it can; with more room, it surely does.
+    # Killed now, it comes back all the same.
     pid = small.supervisor.pid(NAME)
     small.kill()
     eventually(lambda: small.supervisor.pid(NAME) not in (None, pid))
-    subprocess.run(["mount", "-o", "remount,size=400m", str(small.volume)], check=True)
     eventually(lambda: small.status().ready, 60)
+    assert count(small) == acknowledged
+
+    subprocess.run(["mount", "-o", "remount,size=400m", str(small.volume)], check=True)
     assert small.status().trouble == ""
-    assert small.rows("SELECT COUNT(*), MAX(id) FROM shop.things") == kept
     small.rows("INSERT INTO shop.things (text) VALUES ('more')")
+    assert count(small) == acknowledged + 1
 
 
 def test_data_can_be_deleted_from_a_full_volume(databases: Databases, small: Node) -> None:
-    databases.configure()
-    small.create()
-    small.rows("CREATE DATABASE shop")
-    small.rows("CREATE TABLE shop.things (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT)")
+    with_a_table(databases, small)
     fill(small)
+    eventually(lambda: small.status().ready, 60)
     assert "is full" in small.status().trouble
     small.rows("TRUNCATE TABLE shop.things")
     eventually(lambda: small.status().trouble == "")

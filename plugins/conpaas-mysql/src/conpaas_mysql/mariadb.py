@@ -69,7 +69,9 @@ class MariaDb:
         new_password = self._write(
             directories.configuration / _MONITOR_PASSWORD, secrets.monitor_password
         )
-        new = configuration(part, secrets, directories, self._listen, Room.of(directories.volume))
+        new = configuration(
+            part, secrets, directories, self._listen, Room.of(directories.volume, directories.root)
+        )
         changed |= self._write(directories.options_file, new.text)
         changed |= self._define(new_password)
         if self.is_running:

@@ -41,13 +41,14 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
             False, database.is_running, False, 0, False, (), "", -1, False, 0, trouble
         )
     disk = shutil.disk_usage(directories.volume)
-    full = ""
-    if disk.free < min(_FREE, disk.total * _FREE_SHARE):
+    full, running = "", database.is_running
+    # Room that was given up for a start is kept again as soon as there is some.
+    kept = starting.renew_reserve(directories) or not running
+    if disk.free < min(_FREE, disk.total * _FREE_SHARE) or not kept:
         full = (
             f"the volume {part.volume} is full ({disk.free >> 20} MB of {disk.total >> 20} MB are "
             "free): delete data, or have it grow"
         )
-    running = database.is_running
     group, hangs, locked_out = None, "", ""
     if running:
         try:
