@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conpaas.errors import ConPaaSError, UnreachableError
 from conpaas.state import State
-from conpaas.testing import Cluster
 from conpaas_mysql.rehearsal import Stage
+
+if TYPE_CHECKING:
+    from conpaas.testing import Cluster
 
 
 class Theatre:
