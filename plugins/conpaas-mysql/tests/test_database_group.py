@@ -21,7 +21,9 @@ from conpaas_mysql.testing import Databases, Node, eventually, in_parallel
 @pytest.fixture(scope="module")
 def trio(place: Path) -> Iterator[Databases]:
     """Three members that are whole when a test begins."""
-    databases = Databases(place)
+    # Patient: on a busy machine, one that is slow shall not pass for one that is gone.
+    patient = {"evs.suspect_timeout": "PT5S", "evs.inactive_timeout": "PT15S"}
+    databases = Databases(place, settings=patient)
     databases.grow()
     databases.nodes[0].rows("CREATE DATABASE shop")
     databases.nodes[0].rows("CREATE TABLE shop.things (id INT PRIMARY KEY)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from conpaas_mysql.client import Session
 #: Galera's id of no state at all.
 NOTHING = str(uuid.UUID(int=0))
 DONOR, SYNCED = 2, 4
+_READINGS = 5
 _LINE = re.compile(r"^(\w+):\s*(\S+)", re.MULTILINE)
 _RECOVERED = re.compile(r"WSREP: Recovered position:\s*([0-9a-f-]{36}):(-?\d+)")
 
@@ -81,10 +83,16 @@ def group_of(told: Mapping[str, str]) -> Group:
 
 def saved(data: Path) -> Saved:
     """Read what a member that does not run has left."""
-    try:
-        told = dict(_LINE.findall((data / "grastate.dat").read_text()))
-    except OSError:
-        told = {}
+    told: dict[str, str] = {}
+    for _ in range(_READINGS):
+        try:
+            told = dict(_LINE.findall((data / "grastate.dat").read_text()))
+        except OSError:
+            break
+        if "safe_to_bootstrap" in told:
+            break
+        # A running server writes it in place: what is read just then has no end.
+        time.sleep(0.02)
     cluster = told.get("uuid", NOTHING)
     if cluster == NOTHING:
         return Saved("", -1, False)

@@ -79,7 +79,9 @@ def is_whole(directories: Directories) -> bool:
 
     Galera knows no id of what it has not received to the end.
     """
-    return bool(galera.saved(directories.data).cluster) or _is_new(directories)
+    data = directories.data
+    # The mark first: it stays until after a server that begins has noted its id.
+    return (data / _NEW).exists() or bool(galera.saved(data).cluster)
 
 
 def recover(directories: Directories) -> galera.Saved:
