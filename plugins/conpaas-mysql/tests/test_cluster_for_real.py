@@ -98,7 +98,7 @@ def test_a_real_cluster_loses_a_server_and_a_machine_and_is_stopped_and_started(
     assert real.rows() == [[1, 2], [1, 2]]
 
     machine = next(i for i, m in real.cluster.machines.items() if m.agent is second)
-    os.kill(second.agent.database.pid, signal.SIGSTOP)  # a machine does not say that it dies
+    os.kill(second.agent.database.pid, signal.SIGKILL)  # a machine does not say that it dies
     real.cluster.provider.vanish(machine)
     real.look_until(lambda: "is back, on node-" in real.history())
     assert "had lost mysql-2: it takes queries again" in real.history()

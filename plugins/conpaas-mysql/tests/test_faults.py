@@ -119,6 +119,19 @@ def test_who_notices_late_that_it_has_lost_the_other_goes_on_all_the_same(
     assert theatre.write()
 
 
+def test_a_machine_is_lost_before_the_other_has_noticed(theatre: Theatre, stage: Any) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    stage.late[theatre.address("mysql-1")] = 4
+    theatre.break_machines("mysql-2")
+    stage.events.clear()
+    theatre.settle()
+    told = [what for _, what, _ in stage.events]
+    assert told.index("promote_database") < told.index("join_database")
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert theatre.write()
+
+
 def test_all_killed_at_once_come_back_by_themselves(theatre: Theatre, stage: Any) -> None:
     theatre.start(mysql=3)
     theatre.write()

@@ -231,6 +231,8 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
             self.stage.late[self.place.address] = late - 1
             ready = True
         seen = [self.world.servers[a].name for a in self.world.members(self.place.address)]
+        if self.stage.late.get(self.place.address, 0):
+            seen = [member.name for member in part.members]
         return DatabaseStatus(
             has_data=data is not None,
             is_running=True,

@@ -60,6 +60,11 @@ class RevivingManager(LookingManager):
         while True:
             picture = self.look(without)
             picture.check_one_cluster()
+            if picture.primary and (late := self._unaware(picture)) and time.monotonic() < until:
+                # Before they do, they may still lose the right to take queries.
+                yield Progress(0, f"{', '.join(late)} must notice first who is lost")
+                time.sleep(min(0.5, self.patience / 10))
+                continue
             if picture.primary or not picture.running:
                 return picture
             if may_promote(picture, self.noted.members) or time.monotonic() > until:
@@ -67,6 +72,13 @@ class RevivingManager(LookingManager):
             # A killed server is started again by its machine, and a whole cluster finds together.
             yield Progress(0, "waiting for the databases to find each other")
             time.sleep(min(0.5, self.patience / 10))
+
+    def _unaware(self, picture: Picture) -> list[str]:
+        """Return the names of those that take queries and still count on a lost database."""
+        nodes = ordered(self.place.nodes.lost(), MYSQL)
+        # Who has been told of the others without it knows its address only.
+        lost = {name_of(node) for node in nodes} | {node.address for node in nodes}
+        return [name for name in picture.primary if lost & set(picture.statuses[name].members)]
 
     def _see(self, picture: Picture) -> None:
         for name in picture.primary:
