@@ -13,13 +13,7 @@ import psutil
 import pymysql
 import pytest
 
-from conpaas.errors import (
-    BusyError,
-    ConPaaSError,
-    InvalidError,
-    TooLargeError,
-    WrongStateError,
-)
+from conpaas.errors import BusyError, ConPaaSError, InvalidError, TooLargeError, WrongStateError
 from conpaas.manager.config import LimitsSection
 from conpaas.rpc import Upload
 from conpaas.state import State
@@ -80,11 +74,13 @@ def _shop():
     with Cluster(subnet=network, limits=limits) as cluster:
         shop = Shop(cluster, cluster.service("mysql"))
         cluster.run(shop.service.start())
-        growing = shop.service.add_nodes(nodes={"mysql": 2})
+        # One after the other: mariabackup's receiver listens at all addresses of this machine.
+        growing = shop.service.add_nodes(nodes={"mysql": 1})
         with pytest.raises(BusyError) as busy:
             shop.load("SELECT 1;")
         shop.refused_while_growing = str(busy.value)
         cluster.run(growing)
+        cluster.run(shop.service.add_nodes(nodes={"mysql": 1}))
         yield shop
 
 
