@@ -7,7 +7,7 @@ PLUGINS := $(wildcard plugins/*)
 # What services run on their machines and tests run here.
 HOSTING := php8.2-fpm php8.2-cli php8.2-mysql php8.2-opcache php8.2-gd php8.2-curl php8.2-xml \
 	php8.2-mbstring php8.2-zip php8.2-intl php-redis redis-server libfcgi-bin wrk \
-	mariadb-server galera-4 mariadb-backup mariadb-client rsync socat haproxy
+	mariadb-server galera-4 mariadb-backup mariadb-client rsync socat stunnel4 haproxy
 SOURCES := core/src $(wildcard plugins/*/src)
 
 .PHONY: help nutshell test test-long check bench docs constraints clean

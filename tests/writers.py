@@ -82,7 +82,9 @@ class Author:
         begun, wrong = time.monotonic(), ""
         try:
             Correspondent(self._url, PATIENCE).post(title, f"This is {title}.")
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+        except (
+            OSError, xmlrpc.client.Error, http.client.HTTPException, ExpatError,
+        ) as error:  # fmt: skip
             wrong = f"{type(error).__name__}: {error}"[:500]
         else:
             self.published.add(title)

@@ -54,6 +54,7 @@ def conpaas_service() -> Service:
                 "mariadb-server",
                 "rsync",
                 "socat",
+                "stunnel4",
             ),
             # Who loads dumps: the database knows it by its name, and nobody can log in as it.
             script=f"id {USER} >/dev/null 2>&1 || useradd --system --user-group "
