@@ -72,7 +72,7 @@ def test_dokuwiki_is_uploaded_and_set_active(
     form.get_by_label("Description").fill("DokuWiki of Debian")
     form.get_by_role("button", name="Upload").click()
     row = page.locator("#code-versions tr", has_text="DokuWiki of Debian")
-    expect(row).to_be_visible()
+    expect(row).to_be_visible(timeout=PATIENCE)  # it passes through three servers
     row.get_by_role("button", name="Set active").click()
     job_done(page)
     visit(page, seen["service"])

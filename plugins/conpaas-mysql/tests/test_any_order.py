@@ -107,7 +107,7 @@ class Fate(RuleBasedStateMachine):
             self.stage.before = lambda number: None
             self.theatre.world.heal()
             self.theatre.idle()
-            self.theatre.settle(rounds=8)
+            self.theatre.settle(rounds=12)
             if self.theatre.state is State.ERROR:
                 self.theatre.run(self.theatre.user.repair())
             assert self.theatre.state is State.RUNNING

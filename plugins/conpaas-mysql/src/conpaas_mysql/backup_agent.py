@@ -66,7 +66,9 @@ class DatabaseBackupAgent(DumpAgent, BackupAgent):
             yield Progress(20, "starting a server that is thrown away")
             with throwaway.throwaway(base) as socket:
                 yield from scaled(_load(file, socket, given_up), 20, 70)
-                yield Progress(70, "looking at every table")
+                yield Progress(70, "making the accounts")
+                with session(socket, seconds=_PATIENCE) as connection:
+                    user_accounts.replace(connection, file.accounts())
                 found = yield from beside(
                     lambda _: throwaway.examine(socket),
                     lambda: Progress(80, "looking at every table"),

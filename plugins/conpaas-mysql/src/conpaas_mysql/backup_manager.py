@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Generator
 from typing import IO, TypeVar
 
 from conpaas.api import VolumeInfo
 from conpaas.beside import beside
-from conpaas.errors import AgentError, ConPaaSError, InvalidError, UnreachableError
+from conpaas.errors import AgentError, BusyError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.features.backups.manager import BackupManager
 from conpaas.rpc import Job, Progress, Upload, scaled
 from conpaas_mysql.agent import MysqlAgent
@@ -16,6 +17,8 @@ from conpaas_mysql.dump_manager import DumpManager
 from conpaas_mysql.parts import data_volume
 
 T = TypeVar("T")
+#: Seconds between two tries, and how many are made: what was given up ends in a moment.
+_PAUSE, _TRIES = 0.3, 30
 
 
 class DatabaseBackupManager(DumpManager, BackupManager[MysqlAgent]):
@@ -68,7 +71,7 @@ class DatabaseBackupManager(DumpManager, BackupManager[MysqlAgent]):
         try:
             job = yield from scaled(
                 beside(
-                    lambda _: begin(agent, upload),
+                    lambda _: _again(lambda: begin(agent, upload), content),
                     lambda: Progress(0, f"sending the backup to {node.id}"),
                 ),
                 0,
@@ -78,3 +81,16 @@ class DatabaseBackupManager(DumpManager, BackupManager[MysqlAgent]):
         except GeneratorExit:
             agent.end_backup_work()
             raise
+
+
+def _again(begin: Callable[[], T], content: IO[bytes]) -> T:
+    """Begin with a backup, again as long as what was given up is still about to end."""
+    for _ in range(_TRIES):
+        try:
+            return begin()
+        except BusyError:
+            if not content.seekable():
+                raise
+            content.seek(0)
+            time.sleep(_PAUSE)
+    return begin()

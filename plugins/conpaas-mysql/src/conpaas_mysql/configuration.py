@@ -22,6 +22,7 @@ from conpaas_mysql.parts import (
 )
 
 TRANSFER_USER = "sst"
+_ANYWHERE = "0.0.0.0"  # noqa: S104 - it is compared only
 #: What may be in the file otherwise than in the running server: who the others are it learns from
 #: them, and how a copy comes counts when one comes.
 _NEVER_OUTDATED = frozenset({"wsrep_cluster_address", "wsrep_sst_method"})
@@ -32,18 +33,23 @@ _RESERVED = 256
 
 @dataclass(frozen=True)
 class Room:
-    """What the machine has for the database: bytes of memory, and of its volume."""
+    """What the machine has for the database: bytes of memory, its volume and its own disk."""
 
     memory: int
     volume: int
+    disk: int
 
     @classmethod
-    def of(cls, volume: Path) -> Room:
+    def of(cls, volume: Path, own: Path) -> Room:
         """Look at this machine."""
         # Late: clients import the agent's file, and need none of this.
         from conpaas.features.monitoring.machine import Meter
 
-        return cls(Meter().use().limit or 1 << 30, shutil.disk_usage(volume).total)
+        return cls(
+            Meter().use().limit or 1 << 30,
+            shutil.disk_usage(volume).total,
+            shutil.disk_usage(own).total,
+        )
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,8 @@ def configuration(
         # All members have the same certificate: who it was given to matters, no name in it.
         "ssl-mode": "VERIFY_CA",
         "encrypt": "3",
+        # Where several servers share a machine, each has a copy sent to its own address.
+        **({} if listen == _ANYWHERE else {"sockopt": f"bind={listen}"}),
     }
     return Configuration({"mysqld": server, "sst": tls})
 
@@ -185,9 +193,12 @@ def _provider(
         "socket.ssl_ca": str(directories.configuration / "authority.pem"),
         "socket.ssl_cert": str(directories.configuration / "certificate.pem"),
         "socket.ssl_key": str(directories.configuration / "key.pem"),
-        # What a member that was away for a while needs; it outlives restarts.
-        "gcache.size": str(_between(16 * _MB, room.volume // 20, 1024 * _MB)),
+        # What a member that was away for a while needs; it outlives restarts.  Galera ends where
+        # it has no room for it: so it is not on the volume, which users may fill.
+        "gcache.dir": str(directories.cache),
+        "gcache.size": str(_between(32 * _MB, room.disk // 20, 512 * _MB)),
         "gcache.recover": "yes",
+        "gcache.page_size": str(16 * _MB),
         # A member that does not answer is given up after about 3 seconds, not 6.
         "evs.keepalive_period": "PT0.5S",
         "evs.inactive_check_period": "PT0.25S",

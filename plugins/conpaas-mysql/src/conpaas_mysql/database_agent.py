@@ -148,7 +148,7 @@ class DatabaseAgent(VolumeAgent):
         database = self.database
         yield Progress(0, "joining the cluster")
         self.store[_WANTED] = True
-        database.start()
+        database.start(join=True)
         yield from until_synced(database)
         self.log.info("the database has joined the cluster")
 
@@ -167,7 +167,7 @@ class DatabaseAgent(VolumeAgent):
             self.log.warning("the database goes on without those that it has lost")
         yield from until_synced(self.database, patience=_PROMOTE_TIMEOUT)
 
-    @expose(resumes=True)
+    @expose(resumes=True, preempts=True)
     def stop_database(self) -> Job[None]:
         """Stop the server in order, when its sessions had some time to end; none is fine."""
         yield Progress(0, "waiting for the sessions of the database")

@@ -65,6 +65,16 @@ class Directories:
         return self.server_run / "mysqld.sock"
 
     @property
+    def cache(self) -> Path:
+        """What the server keeps for members that were away, on the machine's own disk."""
+        return self.root / "var/lib/conpaas-mysql/cache"
+
+    @property
+    def reserve(self) -> Path:
+        """Room on the volume that the server needs to start when the volume is full."""
+        return self.volume / "reserve"
+
+    @property
     def files(self) -> Path:
         """The only directory that SQL may read and write files in: empty, and not the server's."""
         return self.root / "var/lib/conpaas-mysql/files"
@@ -82,6 +92,7 @@ class Directories:
             (self.run, None, 0o755),
             (self.files, None, 0o755),
             (self.server_run, SERVER_USER, 0o755),
+            (self.cache, SERVER_USER, 0o700),
             (self.temporary, SERVER_USER, 0o700),
         ):
             path.mkdir(parents=True, exist_ok=True)

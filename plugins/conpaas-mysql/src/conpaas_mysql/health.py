@@ -29,6 +29,7 @@ from conpaas_mysql import galera
 from conpaas_mysql.accounts import MONITOR
 from conpaas_mysql.client import Session, connect
 from conpaas_mysql.directories import SERVER_USER
+from conpaas_mysql.transfers import transfers
 
 #: Seconds for which an answer holds: several balancers may ask.
 _HOLDS = 0.2
@@ -84,22 +85,9 @@ class Health:
         return 200, group.comment
 
 
-def is_copied_by_rsync(data: Path, proc: Path = Path("/proc")) -> bool:
+def is_copied_by_rsync(data: Path) -> bool:
     """Whether a whole copy of these data is being made by rsync: then the server stands still."""
-    for directory in proc.iterdir():
-        if not directory.name.isdecimal():
-            continue
-        try:
-            words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue  # it has ended meanwhile
-        if any(word.endswith("wsrep_sst_rsync") for word in words[:2]) and (
-            "donor" in words
-            and "--bypass" not in words
-            and any(Path(word) == data for word in words if word.startswith("/"))
-        ):
-            return True
-    return False
+    return any(t.method == "rsync" and t.sends and t.is_whole for t in transfers(data))
 
 
 def serve(health: Health, address: str, port: int) -> ThreadingHTTPServer:

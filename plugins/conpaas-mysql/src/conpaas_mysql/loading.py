@@ -52,6 +52,7 @@ def load(file: DumpFile, socket: Path, given_up: threading.Event, user: str = US
         socket: Of the server.
         given_up: Once it is set, this ends between two statements, or in the middle of one that
             then does not count.
+        user: Whom the client runs as, and the account of the server that it uses.
 
     Raises:
         InvalidError: A statement failed: says where, what it says, and what the server says.

@@ -21,6 +21,7 @@ from conpaas_mysql.configuration import Configuration, Room, configuration
 from conpaas_mysql.directories import SERVER_USER, Directories, administrator, give
 from conpaas_mysql.hosts import write_hosts
 from conpaas_mysql.parts import HEALTH_PORT, ClusterSecrets, DatabasePart
+from conpaas_mysql.transfers import end_transfers
 from conpaas_mysql.variables import change_running, reload_certificate
 
 NAME = "mariadb"
@@ -68,7 +69,9 @@ class MariaDb:
         new_password = self._write(
             directories.configuration / _MONITOR_PASSWORD, secrets.monitor_password
         )
-        new = configuration(part, secrets, directories, self._listen, Room.of(directories.volume))
+        new = configuration(
+            part, secrets, directories, self._listen, Room.of(directories.volume, directories.root)
+        )
         changed |= self._write(directories.options_file, new.text)
         changed |= self._define(new_password)
         if self.is_running:
@@ -172,17 +175,20 @@ class MariaDb:
         """Return the end of what it said."""
         return self._supervisor.tail(NAME, lines)
 
-    def start(self, bootstrap: bool = False) -> None:
+    def start(self, bootstrap: bool = False, join: bool = False) -> None:
         """Have it run, and be kept running; one that runs is left alone.
 
         Args:
             bootstrap: It begins a cluster; only for one that does not run.
+            join: There is a cluster, which it joins: it shall not look for its old one.
         """
         self._make_directories()
         self._define()
         if self.is_running:
             return
         starting.forget_starts(self.directories)
+        if join:
+            (self.directories.data / "gvwstate.dat").unlink(missing_ok=True)
         if bootstrap:
             starting.ask_for_bootstrap(self.directories)
         else:
@@ -202,6 +208,8 @@ class MariaDb:
             # It waits for others, or for data, and hears nothing.  Nothing of it could be lost.
             self._supervisor.signal(NAME, "KILL")
         self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
+        # Nobody shall use the volume any more.
+        end_transfers(self.directories.data)
 
     # -- how it is done -----------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ def conpaas_service() -> Service:
         title="MySQL",
         summary="Runs a database cluster (MariaDB, Galera) in which every node takes writes.",
         manager=MysqlManager,
+        loses="That is every database, on all nodes, and every backup: what you need, save first "
+        "to a file of yours, by dump.",
         agent=MysqlAgent,
         roles=(
             Role(
@@ -49,15 +51,20 @@ def conpaas_service() -> Service:
             packages=(
                 "galera-4",
                 "haproxy",
+                "iproute2",
                 "mariadb-backup",
                 "mariadb-client",
                 "mariadb-server",
+                "openssl",
+                "procps",
                 "rsync",
                 "socat",
                 "stunnel4",
             ),
             # Who loads dumps: the database knows it by its name, and nobody can log in as it.
+            # The package's own database is nobody's: ours are on volumes.
             script=f"id {USER} >/dev/null 2>&1 || useradd --system --user-group "
-            f"--no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {USER}\n",
+            f"--no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {USER}\n"
+            "rm -rf /var/lib/mysql/*\n",
         ),
     )

@@ -20,6 +20,7 @@ from conpaas import files
 from conpaas_mysql import galera
 from conpaas_mysql.configuration import Configuration
 from conpaas_mysql.directories import Directories, give
+from conpaas_mysql.transfers import end_transfers
 
 PROGRAM = "/usr/sbin/mariadbd"
 #: Where programs that the server starts are found: those that make copies.
@@ -31,6 +32,7 @@ _STARTS = "starts"
 _REMEMBERED = 20
 #: Lies in data that were set up here, until a cluster has begun with them.
 _NEW = "conpaas-new"
+_RESERVE = 24 << 20  #: bytes: temporary tables take the half of it at once
 _PAUSE = 5.0  #: seconds before it ends when it cannot begin
 
 
@@ -118,7 +120,11 @@ def command(directories: Directories) -> list[str]:
     # At once: whatever happens from here on, the next start begins no cluster.
     bootstrap.unlink(missing_ok=True)
     directories.make()
+    # Of a server that was killed.
+    end_transfers(directories.data)
     (directories.server_run / "mysqld.pid").unlink(missing_ok=True)
+    directories.socket.unlink(missing_ok=True)
+    keep_reserve(directories)
     options = []
     if _is_new(directories) and not begins:
         # As a member it would be overwritten; half a copy must not pass for data.
@@ -141,6 +147,25 @@ def command(directories: Directories) -> list[str]:
         _empty(directories.data)
     (directories.data / "sst_in_progress").unlink(missing_ok=True)
     return [PROGRAM, f"--defaults-file={directories.options_file}", *options]
+
+
+def keep_reserve(directories: Directories) -> None:
+    """Keep some room on the volume, and give it up when there is no other: a server must start."""
+    free = shutil.disk_usage(directories.volume).free
+    reserve = directories.reserve
+    if free < _RESERVE:
+        reserve.unlink(missing_ok=True)
+    else:
+        renew_reserve(directories)
+
+
+def renew_reserve(directories: Directories) -> bool:
+    """Have some room kept again, if there is enough by now; return whether it is."""
+    reserve = directories.reserve
+    if not reserve.exists() and shutil.disk_usage(directories.volume).free > 2 * _RESERVE:
+        with reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVE)
+    return reserve.exists()
 
 
 def _is_new(directories: Directories) -> bool:

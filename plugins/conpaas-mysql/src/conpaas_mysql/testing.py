@@ -23,8 +23,9 @@ from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Me
 from conpaas_mysql.secrets import new_secrets
 
 # Each process that runs tests at the same time has a network of its own.
-_NETWORK = 20 + os.getpid() % 230
-_hosts = itertools.count(1)
+_NETWORK = f"127.{20 + os.getpid() % 230}.{os.getpid() // 230 % 250}"
+_addresses = itertools.count()
+_clusters = itertools.count(1)
 #: Small, so that tests are quick and take little room.
 SMALL = {
     "innodb_buffer_pool_size": "32M",
@@ -32,13 +33,13 @@ SMALL = {
     "max_connections": "40",
     "wsrep_slave_threads": "2",
     "gcache.size": "8M",
+    "gcache.page_size": "2M",
 }
 
 
 def new_address() -> str:
     """Return an address of this machine that nobody else here has."""
-    number = next(_hosts)
-    return f"127.{_NETWORK}.{number // 250}.{number % 250 + 2}"
+    return f"{_NETWORK}.{next(_addresses) % 253 + 2}"
 
 
 def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
@@ -162,7 +163,7 @@ class Databases:
     settings: Mapping[str, str] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     secrets: ClusterSecrets = field(default_factory=lambda: new_secrets("test"))
-    name: str = field(default_factory=lambda: f"test-{os.getpid()}-{next(_hosts)}")
+    name: str = field(default_factory=lambda: f"test-{os.getpid()}-{next(_clusters)}")
 
     def machine(self) -> Node:
         """Return a new machine, with an empty volume; all are told at the next ``configure``."""

@@ -1,0 +1,128 @@
+"""Whole copies of a database for a member that lacks too much: made, cut off, made again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conpaas_mysql.galera import saved
+from conpaas_mysql.mariadb import NAME
+from conpaas_mysql.parts import Transfer
+from conpaas_mysql.testing import Databases, Node, eventually
+
+
+def is_synced(node: Node) -> bool:
+    return node.status().ready and node.status().state == 4
+
+
+def with_data(databases: Databases) -> Node:
+    """Create a cluster with some megabytes of data."""
+    (first,) = databases.grow()
+    first.rows("CREATE DATABASE shop")
+    first.rows("CREATE TABLE shop.things (id INT PRIMARY KEY AUTO_INCREMENT, text LONGTEXT)")
+    for _ in range(5):
+        first.rows("INSERT INTO shop.things (text) VALUES (REPEAT(MD5(RAND()), 60000))")
+    return first
+
+
+def sums(node: Node) -> object:
+    return node.rows("CHECKSUM TABLE shop.things")
+
+
+def freeze(found: Callable[[list[str]], bool]) -> list[int]:
+    """Have processes of a transfer stand still as soon as there are any; return their numbers."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        numbers = []
+        for directory in Path("/proc").iterdir():
+            if not directory.name.isdecimal():
+                continue
+            try:
+                words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if found(words):
+                os.kill(int(directory.name), signal.SIGSTOP)
+                numbers.append(int(directory.name))
+        if numbers:
+            return numbers
+    raise TimeoutError("no transfer has begun")
+
+
+def thaw(numbers: list[int]) -> None:
+    for number in numbers:
+        try:
+            os.kill(number, signal.SIGCONT)
+        except ProcessLookupError:
+            continue  # it has ended
+
+
+def sends_rsync(*nodes: Node) -> Callable[[list[str]], bool]:
+    """Tell the processes by which any of these nodes sends its databases."""
+    volumes = [str(node.volume) for node in nodes]
+
+    def found(words: list[str]) -> bool:
+        return (
+            Path(words[0]).name == "rsync"
+            and "--recursive" in words
+            and any(volume in word for volume in volumes for word in words)
+        )
+
+    return found
+
+
+def receives_backup(words: list[str]) -> bool:
+    return Path(words[0]).name == "mbstream" and "-x" in words
+
+
+@pytest.mark.parametrize("transfer", ["rsync", "mariabackup"])
+def test_a_member_that_is_killed_while_it_gets_a_copy_begins_anew_by_itself(
+    databases: Databases, transfer: Transfer
+) -> None:
+    databases.transfer = transfer
+    first = with_data(databases)
+    second = databases.machine()
+    databases.configure()
+    joining = threading.Thread(target=second.join)
+    joining.start()
+    frozen = freeze(sends_rsync(first) if transfer == "rsync" else receives_backup)
+    eventually(lambda: first.status().state == 2)
+    half = second.status()
+    assert not half.has_data and half.is_running and not half.ready and half.trouble == ""
+    assert second.agent.database.has_data is False and saved(second.volume / "data").cluster == ""
+    pid = second.supervisor.pid(NAME)
+    second.kill()
+    thaw(frozen)
+    eventually(lambda: second.supervisor.pid(NAME) not in (None, pid))
+    joining.join(100)
+    # The first waited for the one that it had lost, and nobody had to tell it anything.
+    eventually(lambda: is_synced(first) and is_synced(second), 100)
+    assert sums(first) == sums(second)
+    assert first.status().members == ("mysql-1", "mysql-2")
+    words = second.agent.database.log.read_text()
+    assert "openssl based encryption" in words or "Using stunnel for SSL encryption" in words
+
+
+def test_when_the_giver_dies_another_one_gives(databases: Databases) -> None:
+    first = with_data(databases)
+    (second,) = databases.grow()
+    third = databases.machine()
+    databases.configure()
+    joining = threading.Thread(target=third.join)
+    joining.start()
+    frozen = freeze(sends_rsync(first, second))
+    (giver,) = (node for node in (first, second) if node.status().state == 2)
+    giver.kill(stay_down=True)
+    thaw(frozen)
+    joining.join(120)
+    other = second if giver is first else first
+    eventually(lambda: is_synced(third) and is_synced(other), 60)
+    assert sums(third) == sums(other)
+    giver.join()
+    assert sums(giver) == sums(third)
