@@ -11,6 +11,7 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from typing import Self
+from xml.parsers.expat import ExpatError
 
 from blogger import Correspondent
 from load import Asked, Death
