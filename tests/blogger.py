@@ -105,23 +105,29 @@ class Correspondent:
     """
 
     def __init__(self, url: str, seconds: float = 60.0) -> None:
-        self._blog = xmlrpc.client.ServerProxy(urljoin(url, "xmlrpc.php"), _Patient(seconds))
+        self._address, self._seconds = urljoin(url, "xmlrpc.php"), seconds
 
     def post(self, title: str, text: str) -> int:
         """Publish a post; return its number.
 
         Raises:
-            OSError, xmlrpc.client.Error, http.client.HTTPException: It may not be there.
+            OSError, xmlrpc.client.Error, http.client.HTTPException, ExpatError: It may not be
+                there.
         """
         content = {"post_title": title, "post_content": text, "post_status": "publish"}
-        return int(str(self._blog.wp.newPost(1, ADMIN, PASSWORD, content)))
+        with self._blog() as blog:
+            return int(str(blog.wp.newPost(1, ADMIN, PASSWORD, content)))
 
     def titles(self) -> list[str]:
         """Return the titles of all posts that are published."""
         wanted = {"number": 10_000, "post_status": "publish"}
-        posts = self._blog.wp.getPosts(1, ADMIN, PASSWORD, wanted, ["post_title"])
+        with self._blog() as blog:
+            posts = blog.wp.getPosts(1, ADMIN, PASSWORD, wanted, ["post_title"])
         assert isinstance(posts, list)
         return [str(post["post_title"]) for post in posts]
+
+    def _blog(self) -> xmlrpc.client.ServerProxy:
+        return xmlrpc.client.ServerProxy(self._address, _Patient(self._seconds))
 
 
 class _Patient(xmlrpc.client.Transport):

@@ -225,4 +225,7 @@ def test_the_application_is_stopped_and_started_and_the_blog_is_back(
     assert sorted(blog.written - set(titles)) == []
     Correspondent(url).post("Back again", "It was only a night.")
     assert blog.mysql.roles() == ["glb", "mysql", "mysql", "mysql"]
+    assert blog.php.roles() == ["proxy, web, backend"]
+    picture = visitor.request.get(blog.picture.replace(blog.url, url))
+    assert picture.status == 404
     assert blog.walk.is_over

@@ -11,6 +11,7 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Sequence
 from typing import Self
+from xml.parsers.expat import ExpatError
 
 from blogger import Correspondent
 from load import Asked, Death
@@ -82,7 +83,9 @@ class Author:
         begun, wrong = time.monotonic(), ""
         try:
             Correspondent(self._url, PATIENCE).post(title, f"This is {title}.")
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+        except (
+            OSError, xmlrpc.client.Error, http.client.HTTPException, ExpatError,
+        ) as error:  # fmt: skip
             wrong = f"{type(error).__name__}: {error}"[:500]
         else:
             self.published.add(title)
