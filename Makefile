@@ -10,17 +10,21 @@ HOSTING := php8.2-fpm php8.2-cli php8.2-mysql php8.2-opcache php8.2-gd php8.2-cu
 	mariadb-server galera-4 mariadb-backup mariadb-client rsync socat stunnel4 haproxy
 SOURCES := core/src $(wildcard plugins/*/src)
 
-.PHONY: help nutshell test check bench docs constraints clean
+.PHONY: help nutshell test test-long check bench docs constraints clean
 
 help:  ## Show what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
 	$(VENV)/bin/cps-nutshell start
 
-test: $(INSTALLED)  ## Run all tests; those with machines need root
+test: $(INSTALLED)  ## Run the tests; those with machines need root
 	./packages.sh postgresql chromium $(HOSTING)
-	$(PYTHON) -m pytest -n 2 --dist loadfile $(TESTS)
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not long" $(TESTS)
+
+test-long: $(INSTALLED)  ## Run those tests that are too long for every day (root)
+	./packages.sh postgresql $(HOSTING)
+	$(PYTHON) -m pytest -m long $(TESTS)
 
 check: $(INSTALLED)  ## Lint, check the format and the types
 	$(VENV)/bin/ruff check .

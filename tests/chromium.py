@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -52,6 +53,20 @@ def press(page: Page, name: str) -> None:
 def job_done(page: Page) -> None:
     """Wait until the job whose page this is has ended well."""
     expect(page.locator("main .head .state")).to_have_text("done", timeout=PATIENCE)
+
+
+def start_application(page: Page, name: str) -> str:
+    """Create an application from the dashboard and start it; return the address of its page."""
+    visit(page, "/")
+    page.get_by_label("Name").fill(name)
+    press(page, "Create application")
+    page.wait_for_url(re.compile(r"/applications/\d+$"))
+    address = page.url
+    press(page, "Start")
+    job_done(page)
+    visit(page, address)
+    expect(page.locator("main .head .state").first).to_have_text("RUNNING")
+    return address
 
 
 def visit(page: Page, path: str) -> None:

@@ -14,6 +14,14 @@ import pytest
 from e2e import CommandLine, Nutshell, application
 
 NAME = "e2e"
+#: What needs no nutshell, and no browser that is disturbed by those of others.
+ALONE = {
+    f"tests/test_{name}.py"
+    for name in (
+        *("every_form", "hosting_panels", "installed_plugins", "layers", "load"),
+        *("panels", "served_pages"),
+    )
+}
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +87,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of the whole together where tests run in parallel: they share a nutshell.
+    """Keep the tests with machines together where tests run in parallel: they share a nutshell.
 
     pytest-xdist's own groups do nothing with pytest 9 (it renames items, which pytest ignores).
     """
@@ -87,6 +95,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "tests" if nodeid.startswith("tests/") else super()._split_scope(nodeid)
+            file = super()._split_scope(nodeid)
+            return "tests" if file.startswith("tests/") and file not in ALONE else file
 
     return Together(config, log)

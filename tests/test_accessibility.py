@@ -3,6 +3,7 @@
 axe-core checks what can be checked by a program of WCAG 2.2 at level AA, and its own advice.
 """
 
+import contextlib
 import importlib.util
 import io
 import tarfile
@@ -23,6 +24,7 @@ from conpaas.errors import ConPaaSError
 from conpaas.features.credits.director.tables import CreditEntry
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
+from conpaas_mysql.rehearsal import Stage
 
 ADDRESS = "https://127.0.0.1:{port}"
 #: Without a session.
@@ -35,10 +37,11 @@ PAGES = [
     "/applications/1/services/2/operations/upload_code", "/applications/1/services/3",
     "/applications/1/services/3/scale?count.backend=2",
     "/applications/1/services/3/scale?count.backend=0",
-    "/applications/1/services/3/scale?count.proxy=0",
     "/applications/1/services/2/operations/list_codes",
     "/applications/1/services/2/operations/delete_volume?vol_name=data",
-    "/applications/1/services/2/operations/create_volume", "/applications/99", "/jobs", "/jobs/1",
+    "/applications/1/services/2/operations/create_volume", "/applications/1/services/4",
+    "/applications/1/services/4/operations/set_password",
+    "/applications/1/services/4/operations/load_dump", "/jobs", "/jobs/1",
     "/clouds", "/machines", "/about", "/help", "/account", "/account/tokens", "/account/keys",
     "/account/record", "/users", "/users/2", "/invitations", "/audit", "/plugins/credits/use",
     "/objects/user", "/objects/user/operations/create", "/nowhere",
@@ -48,7 +51,8 @@ PAGES = [
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster with something of everything; its user is an administrator."""
-    with Cluster(hosting_plugins(), credit=500) as made:
+    stage = Stage()
+    with Cluster(hosting_plugins(stage), credit=500) as made:
         User.update(admin=True).execute()
         users = made.api(Users)
         users.create(username="ann", password="a long password", fname="Ann", credit=40)
@@ -64,6 +68,7 @@ def cluster():
         generic.set_script(filename=Upload(io.BytesIO(b"true\n"), "startup.sh"))
         generic.run()
         _host(made, aid)
+        _cluster_databases(made, aid, stage)
         for hour in range(30):
             CreditEntry.create(
                 user=1, time=time.time() - 7200 * hour, amount=-1, kind="charge", machine=900,
@@ -99,22 +104,42 @@ def axe():
     return (Path(found.origin).parent / "axe.min.js").read_text()
 
 
-@pytest.fixture
-def page(browser, base, cluster):
-    """A tab of somebody who is logged in."""
-    # Without our policy, which keeps everything out of a page that is not ours: axe as well.
-    context = browser.new_context(
-        base_url=base, ignore_https_errors=True, bypass_csp=True, reduced_motion="reduce"
-    )
+@pytest.fixture(scope="module")
+def new_context(browser, base):
+    """Makes a browser's context, which ends with the module."""
+    with contextlib.ExitStack() as at_end:
+
+        def make():
+            # Without our policy, which keeps everything out of a page that is not ours: axe too.
+            made = browser.new_context(
+                base_url=base, ignore_https_errors=True, bypass_csp=True, reduced_motion="reduce"
+            )
+            at_end.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def strangers_page(new_context):
+    """A tab of somebody who is not logged in."""
+    return new_context().new_page()
+
+
+@pytest.fixture(scope="module")
+def page(new_context, base, cluster):
+    """A tab of somebody who is logged in, for all tests: it keeps styles and scripts."""
+    context = new_context()
     cookie = {"name": "__Host-conpaas", "value": session_of(cluster), "secure": True, "url": base}
     context.add_cookies([cookie])
-    yield context.new_page()
-    context.close()
+    return context.new_page()
 
 
 def violations(page, rules=None):
     """Return what axe-core complains of: the rule, and where."""
-    options = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    options = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
     found = page.evaluate("options => axe.run(document, options)", options)
     return [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found["violations"]]
 
@@ -146,9 +171,8 @@ def test_axe_finds_nothing_on_a_page(page, axe, path):
 
 
 @pytest.mark.parametrize("path", DOORS)
-def test_axe_finds_nothing_at_the_doors(page, axe, path):
-    page.context.clear_cookies()
-    inspect(page, axe, path)
+def test_axe_finds_nothing_at_the_doors(strangers_page, axe, path):
+    inspect(strangers_page, axe, path)
 
 
 def test_axe_finds_nothing_on_a_form_that_was_wrong(page, axe):
@@ -193,6 +217,17 @@ def _host(cluster, aid):
     version = php.upload_code(filename=Upload(broken, "shop.tar.gz"))
     with pytest.raises(ConPaaSError):
         cluster.run(php.enable_code(code_version=version.codeVersionId))
+
+
+def _cluster_databases(cluster, aid, stage):
+    """Start a MySQL service in which something is abnormal."""
+    mysql = cluster.service("mysql", aid)
+    cluster.run(mysql.start())
+    cluster.run(mysql.add_nodes(nodes={"mysql": 1, "glb": 2}))
+    for number, node in enumerate(mysql.list_nodes()):
+        stage.figures[node.ip] = {"conpaas_galera_receive_queue": 20.0 * number}
+    for _ in range(4):
+        cluster.sample(5.0)
 
 
 def _archive(name="run.sh", text=b"sleep 300 & wait"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chromium import PATIENCE, job_done, press, visit, watched_page
+from chromium import PATIENCE, job_done, press, start_application, visit, watched_page
 from e2e import Nutshell, wait_for
 from person import Person
 from playwright.sync_api import Page, expect
@@ -90,15 +90,7 @@ def test_somebody_registers_and_is_told_what_is_wrong_first(page: Page) -> None:
 
 
 def test_an_application_is_created_and_started(page: Page, seen: dict[str, Any]) -> None:
-    visit(page, "/")
-    page.get_by_label("Name").fill("Shop of Berta")
-    press(page, "Create application")
-    page.wait_for_url(re.compile(r"/applications/\d+$"))
-    seen["application"] = page.url
-    press(page, "Start")
-    job_done(page)
-    visit(page, seen["application"])
-    expect(page.locator("main .head .state").first).to_have_text("RUNNING")
+    seen["application"] = start_application(page, "Shop of Berta")
     assert credit(page) == 49
 
 

@@ -163,3 +163,48 @@ def test_what_is_said_of_nodes_and_typed_into_settings_is_text_and_no_html(
     page = browser.post(f"{PATH}/operations/set_mysql_config", sent)
     assert page.field("innodb_buffer_pool_size")["value"] == evil
     assert evil.encode() not in page.content
+
+
+# -- the password and dumps -----------------------------------------------------------------
+
+
+def test_a_new_password_is_typed_twice_and_shown_nowhere(browser, running):
+    page = browser.get(PATH)
+    assert "set one of your own before you connect" in page.text
+    assert {f["type"] for f in page.all("input") if "password" in f.get("name", "")} == {
+        "password"
+    }
+    sent = {"password": "a new secret", "password.again": "another one", "back": PATH}
+    page = browser.post(f"{PATH}/operations/set_password", sent)
+    assert page.status == 400 and "the two are not the same" in page.text
+    assert b"a new secret" not in page.content
+    sent["password.again"] = "a new secret"
+    answer = browser.post(f"{PATH}/operations/set_password", sent)
+    assert answer.location == PATH
+    assert "MySQL password successfully updated for user 'mysqldb'." in browser.get(PATH).text
+
+
+def test_a_password_against_the_rule_is_told_at_its_field(browser, running):
+    sent = {"password": "x", "password.again": "x", "back": PATH}
+    page = browser.post(f"{PATH}/operations/set_password", sent)
+    assert page.status == 400 and "too short" in page.text
+    assert page.field("password")["aria-invalid"] == "true"
+
+
+def test_a_dump_is_loaded_after_it_was_said_what_that_does_and_downloaded(
+    browser, cluster, running
+):
+    page = browser.get(PATH)
+    assert "of up to 4,096 MB" in page.text and "takes the place of" in page.text
+    (link,) = [a["href"] for a in page.all("a") if a.get("href", "").endswith("operations/dump")]
+    here = f"{PATH}/operations/load_dump"
+    dump = b"CREATE DATABASE shop;\n"
+    answer = browser.upload(here, {"confirmed": "yes"}, "filename", "shop.sql", dump)
+    cluster.wait(lambda: "loaded successfully" in browser.get(answer.location).text)
+    assert browser.get(link).content == dump
+
+
+def test_while_a_service_does_not_run_its_dumps_say_so(browser, manager):
+    page = browser.get(PATH)
+    assert "there is nothing to download" in page.text
+    assert "can be loaded while the service is RUNNING" in page.text

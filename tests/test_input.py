@@ -318,6 +318,7 @@ def peak(process: psutil.Process) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
+@pytest.mark.long
 def test_an_upload_of_a_gigabyte_streams_through_every_server(
     nutshell: Nutshell, cps: CommandLine, running: int, generic: int, tmp_path: Path
 ) -> None:

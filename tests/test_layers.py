@@ -206,6 +206,7 @@ def test_a_plugin_does_not_reach_into_the_servers() -> None:
             "conpaas.frontend.service_view",
             "conpaas.frontend.forms",
             "conpaas.frontend.page",
+            "conpaas.frontend.settings",
         },
     }
     assert (

@@ -9,7 +9,7 @@ from typing import Any
 
 import dokuwiki
 import pytest
-from chromium import PATIENCE, job_done, press, visit, watched_page
+from chromium import PATIENCE, job_done, press, start_application, visit, watched_page
 from e2e import Nutshell
 from playwright.sync_api import Locator, Page, expect
 
@@ -44,14 +44,7 @@ def section(page: Page, seen: dict[str, Any], title: str) -> Locator:
 
 
 def test_a_php_service_is_added_by_its_tile_and_started(page: Page, seen: dict[str, Any]) -> None:
-    visit(page, "/")
-    page.get_by_label("Name").fill("Wiki of Clara")
-    press(page, "Create application")
-    page.wait_for_url(re.compile(r"/applications/\d+$"))
-    seen["application"] = page.url
-    press(page, "Start")
-    job_done(page)
-    visit(page, seen["application"])
+    seen["application"] = start_application(page, "Wiki of Clara")
     press(page, "Add a service")
     page.locator("main form .tile", has=page.get_by_text("PHP", exact=True)).click()
     press(page, "Add service")
@@ -79,7 +72,7 @@ def test_dokuwiki_is_uploaded_and_set_active(
     form.get_by_label("Description").fill("DokuWiki of Debian")
     form.get_by_role("button", name="Upload").click()
     row = page.locator("#code-versions tr", has_text="DokuWiki of Debian")
-    expect(row).to_be_visible()
+    expect(row).to_be_visible(timeout=PATIENCE)  # it passes through three servers
     row.get_by_role("button", name="Set active").click()
     job_done(page)
     visit(page, seen["service"])

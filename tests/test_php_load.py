@@ -118,7 +118,9 @@ def test_a_version_that_fails_its_check_is_seen_by_nobody(
     assert site.settle() == "RUNNING"
 
 
-@pytest.mark.parametrize("role", ["backend", "web", "proxy"])
+@pytest.mark.parametrize(
+    "role", ["backend", *(pytest.param(each, marks=pytest.mark.long) for each in ("web", "proxy"))]
+)
 def test_a_machine_that_dies_costs_at_most_what_was_in_flight_on_it(
     site: Hosted, role: str
 ) -> None:

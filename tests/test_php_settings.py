@@ -212,6 +212,7 @@ def test_a_version_that_never_ends_its_answer_can_be_left(site: Hosted, same: No
     site.ok(f"enable_code {one}")
 
 
+@pytest.mark.long
 def test_code_that_loops_for_ever_leaves_the_service_manageable(site: Hosted, same: None) -> None:
     site.ok("set_php_config --max_execution_time 2")
     with ThreadPoolExecutor(8) as pool:

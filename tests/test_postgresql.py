@@ -101,6 +101,7 @@ def test_a_director_on_postgresql_runs_an_application(on_postgresql: Nutshell) -
     assert cps.rows("cps-application list") == []
 
 
+@pytest.mark.long
 def test_a_worker_killed_on_postgresql_is_followed_by_another(on_postgresql: Nutshell) -> None:
     cps = on_postgresql.cps
     aid = cps.rows("cps-application create Second")["aid"]

@@ -66,6 +66,13 @@ def _handler(upstream):
                 self.wfile.write(b"second\n")
                 self.close_connection = True
                 return
+            if self.path == "/break":
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.write(b"5\r\nfirst\r\n")
+                self.close_connection = True  # and no chunk that is the last
+                return
             self.answer(200, {"headers": self.headers.items(), "path": self.path})
 
         def do_POST(self):
@@ -377,6 +384,16 @@ def test_an_answer_comes_as_it_is_sent(start):
         assert response.read1() == b"first\n"
         site.upstream.go_on.set()
         assert response.read() == b"second\n"
+
+
+def test_an_answer_that_breaks_off_never_looks_like_a_whole_one(start):
+    site = start()
+    with contextlib.closing(site.connect()) as connection:
+        connection.request("GET", "/break")
+        response = connection.getresponse()
+        with pytest.raises(http.client.IncompleteRead) as broken:
+            response.read()
+        assert broken.value.partial == b"first"
 
 
 def test_a_large_body_of_unknown_length_passes(start):

@@ -20,6 +20,10 @@ import logging
 def say(*words):  # in one piece, as several processes write to the same file
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
+def broken():
+    yield b"first"
+    raise ValueError("in the middle of an answer")
+
 def make_app():
     def app(environ, start_response):
         if environ["PATH_INFO"] == "/slow":
@@ -31,6 +35,8 @@ def make_app():
         if environ["PATH_INFO"] == "/log":
             logging.getLogger("some.where").warning("two\\nlines")
         start_response("200 OK", [("Content-Type", "text/plain")])
+        if environ["PATH_INFO"] == "/broken":
+            return broken()
         return [str(os.getpid()).encode()]
     say("made", os.getpid())
     return app
@@ -157,6 +163,15 @@ def test_endless_requests_do_not_delay_the_end_for_ever(start):
         assert server.stop() == 0
         assert time.monotonic() - began < 5
     server.await_line("stopping")
+
+
+def test_an_answer_that_fails_in_the_middle_never_looks_like_a_whole_one(start):
+    server = start()
+    server.await_line("started")
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        server.get("/broken")
+    assert broken.value.partial == b"first"
+    assert server.get()  # the next one is none the worse
 
 
 def test_after_a_kill_it_starts_again_on_the_same_socket(start):

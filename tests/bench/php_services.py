@@ -21,9 +21,9 @@ WHO = "<?php echo gethostname();"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def fetch(url: str) -> str:
-    """Return what is there, "" when there is none."""
-    with contextlib.suppress(OSError), _NO_PROXY.open(url, timeout=10) as answer:
+def fetch(url: str, body: bytes | None = None) -> str:
+    """Return what is there, or what is answered to a form; "" when there is none."""
+    with contextlib.suppress(OSError), _NO_PROXY.open(url, body, timeout=60) as answer:
         return str(answer.read().decode())
     return ""
 
@@ -53,9 +53,9 @@ def wait_for_text(url: str, text: str) -> None:
     wait_until(lambda: text in fetch(url), f"{url} does not say {text!r}", pause=0.002)
 
 
-def wrk(url: str, seconds: int) -> float:
-    """Ask for a URL as fast as it goes on 8 connections; return the answers in a second."""
-    command = ["wrk", "-t1", "-c8", f"-d{seconds}s", url]
+def wrk(url: str, seconds: int, connections: int = 8) -> float:
+    """Ask for a URL as fast as it goes on these connections; return the answers in a second."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", url]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     if rate is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:

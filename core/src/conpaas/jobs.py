@@ -47,7 +47,7 @@ class _Running:
     resuming: bool = False
     files: list[Upload] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    gave_way_to: str = ""
+    why_cancelled: str = "it was cancelled"
     ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -223,7 +223,7 @@ class JobRunner:
                 return _Reservation(self, running)
         gives_way = present.operation.gives_way and not operation.gives_way
         if gives_way:
-            present.gave_way_to = operation.name
+            present.why_cancelled = f"it gave way to {operation.name}: ask for it again"
         elif not operation.preempts or present.operation.preempts:
             raise present.busy("is still at work: wait for it")
         present.cancelled.set()
@@ -262,7 +262,7 @@ class JobRunner:
             while not running.cancelled.is_set():
                 self._note(running, next(job))
             job.close()
-            return JobState.CANCELLED, None, BusyError(_why_cancelled(running))
+            return JobState.CANCELLED, None, BusyError(running.why_cancelled)
         except StopIteration as stop:
             value = stop.value
         except ConPaaSError as error:
@@ -383,12 +383,6 @@ class _Reservation:
 def _close_all(files: list[Upload]) -> None:
     for file in files:
         file.stream.close()
-
-
-def _why_cancelled(running: _Running) -> str:
-    if running.gave_way_to:
-        return f"it gave way to {running.gave_way_to}: ask for it again"
-    return "it was cancelled"
 
 
 def _unknown(operation: str) -> Operation:

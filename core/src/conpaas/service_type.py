@@ -48,6 +48,8 @@ class ServiceType:
         summary: One sentence that helps to choose it.
         roles: The first is the default: what ``--count`` means.
         image: What its machines carry.
+        loses: What is lost with a service of this type, and how to keep it: said before it is
+            removed.
     """
 
     name: str
@@ -55,11 +57,16 @@ class ServiceType:
     roles: tuple[Role, ...]
     summary: str = ""
     image: Image = Image()
+    loses: str = ""
 
     @property
     def default_role(self) -> Role:
         """The role of a node when nobody says which."""
         return self.roles[0]
+
+    def losing(self, text: str) -> str:
+        """Return what is asked before a service is removed, with what this type loses."""
+        return f"{text} {self.loses}".strip()
 
     def role(self, name: str) -> Role | None:
         """Return the role of that name, if there is one."""

@@ -49,6 +49,14 @@ class Everything:
     ) -> None:
         """Paint."""
 
+    @expose()
+    def lock(
+        self,
+        password: Annotated[str, Option(secret=True)],
+        present: Annotated[str, Option(secret=True, known=True)],
+    ) -> None:
+        """Lock everything away."""
+
     @expose(confirm="It is lost.")
     def delete_picture(self, picture: str) -> None:
         """Delete a picture."""
@@ -153,6 +161,19 @@ def test_a_form_shown_again_has_what_was_typed_but_no_secrets():
     assert fields["framed"] == "" and fields["password"] == ""
 
 
+def test_a_new_secret_must_be_typed_the_same_twice():
+    form = operation_form(operations(Everything)["lock"], "/lock", twice=True)
+    names = [field.name for field in form.fields]
+    assert names == ["password", "password.again", "present"]
+    typed = {"password": "abc", "present": "x", "password.again": "abc"}
+    assert form.arguments(Posted(typed)) == {"password": "abc", "present": "x"}
+    for other in ("abd", ""):
+        with pytest.raises(InvalidError, match="the two are not the same"):
+            form.arguments(Posted({**typed, "password.again": other}))
+    once = operation_form(operations(Everything)["lock"], "/lock")
+    assert once.arguments(Posted({"password": "abc", "present": "x"}))
+
+
 def test_an_error_of_the_call_is_told_at_the_field_that_it_names():
     form = paint()
     form.blame(InvalidError("title: it is taken"))
@@ -181,3 +202,25 @@ def test_what_is_deleted_is_typed_first():
     assert named.must_type == "sea" and named.fields[0].hidden
     # Typed into its own field, it has been typed.
     assert operation_form(declared["delete_picture"], "/", must_type="shop").must_type == ""
+
+
+class Safe:
+    @expose()
+    def lock(
+        self,
+        code: Annotated[str, "New code", Option(secret=True)],
+        current: Annotated[str, "Old code", Option(secret=True, known=True)] = "",
+    ) -> None:
+        """Lock it."""
+
+
+def test_a_new_secret_is_typed_twice_and_one_that_is_known_once():
+    form = operation_form(operations(Safe)["lock"], "/lock", twice=True)
+    assert [one.name for one in form.fields] == ["code", "code.again", "current"]
+    assert {one.kind for one in form.fields} == {"secret"}
+    same = Posted({"code": "a b ", "code.again": "a b "})
+    assert form.arguments(same) == {"code": "a b "}
+    with pytest.raises(InvalidError, match="the two are not the same"):
+        form.arguments(Posted({"code": "a b", "code.again": "a  b"}))
+    assert form.fields[0].error == "the two are not the same"
+    assert [one.value for one in form.fields] == ["", "", ""]

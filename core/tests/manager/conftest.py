@@ -1,29 +1,18 @@
 """What the manager's tests share."""
 
-import sqlite3
-
 import pytest
+from inside import Inside
 
 from conpaas.director.models import Machine
 from conpaas.manager.nodes import NodeState
 
 
-class Application:
+class Application(Inside):
     """An application with one simple service, and all that can be seen of it from everywhere."""
 
     def __init__(self, cluster, service="simple"):
-        self.cluster = cluster
-        self.aid = cluster.application()
+        super().__init__(cluster)
         self.service = cluster.service(service, self.aid)
-        self.run = cluster.run
-
-    @property
-    def manager(self):
-        return self.cluster.manager(self.aid)
-
-    @property
-    def machine(self):
-        return next(m for m in self.cluster.machines.values() if m.manager is self.manager)
 
     @property
     def state(self):
@@ -39,24 +28,6 @@ class Application:
     def seen_states(self):
         """Return the states of the nodes by id."""
         return {node.id: node.state for node in self.nodes()}
-
-    def restart(self):
-        self.cluster.restart(self.machine)
-
-    def idle(self):
-        """Wait until the manager is there and no job is at work."""
-        self.wait(lambda: not self.manager.runner.busy("service 1"))
-
-    def wait(self, until):
-        """Wait until something is true; that the manager is away, or dying, is not."""
-
-        def there():
-            try:
-                return until()
-            except (LookupError, sqlite3.ProgrammingError):
-                return False
-
-        self.cluster.wait(there)
 
     def seen(self):
         """Return what matters of the whole, as numbers: for two runs to be compared."""

@@ -1,9 +1,9 @@
 """A lost node whose role keeps its address is replaced by one at the same address."""
 
 import itertools
-import sqlite3
 
 import pytest
+from inside import Inside
 
 from conpaas import hookimpl
 from conpaas.agent.base import ServiceAgent
@@ -37,26 +37,14 @@ class Door:
         )  # fmt: skip
 
 
-class Application:
+class Application(Inside):
     """A service with a door and a room."""
 
     def __init__(self, cluster):
-        self.cluster = cluster
-        self.aid = cluster.application()
+        super().__init__(cluster)
         self.service = cluster.service("door", self.aid)
-        cluster.run(self.service.start())
-        cluster.run(self.service.add_nodes(nodes={"room": 1}))
-
-    @property
-    def manager(self):
-        return self.cluster.manager(self.aid)
-
-    @property
-    def machine(self):
-        return next(m for m in self.cluster.machines.values() if m.manager is self.manager)
-
-    def restart(self):
-        self.cluster.restart(self.machine)
+        self.run(self.service.start())
+        self.run(self.service.add_nodes(nodes={"room": 1}))
 
     def node(self, role):
         (found,) = [n for n in self.manager.book.nodes(1) if n.role == role]
@@ -69,17 +57,6 @@ class Application:
     def look(self):
         self.cluster.look()
         self.idle()
-
-    def idle(self):
-        """Wait until the manager is there, or back, and nothing is at work."""
-
-        def idle():
-            try:
-                return not self.manager.runner.busy("service 1")
-            except (LookupError, sqlite3.ProgrammingError):
-                return False
-
-        self.cluster.wait(idle)
 
     def words(self):
         """Return what the last job said, step by step."""

@@ -404,4 +404,4 @@ def test_a_runner_that_was_stopped_cannot_save_its_script(
     eventually(lambda: alive(tmp_path / "pid"))
     scripts.kill(patience=0.3)
     eventually(lambda: status(scripts, "run") == KILLED)
-    assert alive(tmp_path / "pid") == []
+    eventually(lambda: alive(tmp_path / "pid") == [])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from conpaas.director.sweep import Sweep
 from conpaas.errors import AgentError, WrongStateError
 from conpaas.state import State
 from conpaas_mysql.faults import Picture
@@ -97,6 +98,23 @@ def test_one_of_two_that_does_not_come_back_is_stopped_before_the_other_goes_on(
     theatre.settle()
     told = [what for _, what, _ in stage.events]
     assert told.index("stop_database") < told.index("promote_database")
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert theatre.write()
+
+
+def test_who_notices_late_that_it_has_lost_the_other_goes_on_all_the_same(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    theatre.look()
+    theatre.world.cut([theatre.address("mysql-1")], [theatre.address("mysql-2")])
+    stage.late[theatre.address("mysql-1")] = 5  # some rounds, and some looks of the manager
+    for _ in range(4):
+        theatre.look()
+    assert theatre.primary() == ["mysql-1"]
+    theatre.world.heal()
+    theatre.settle()
     assert theatre.primary() == ["mysql-1", "mysql-2"]
     assert theatre.write()
 
@@ -194,14 +212,14 @@ def test_a_minority_waits_and_is_back_when_it_hears_the_others(theatre: Theatre)
     assert theatre.primary() == ["mysql-1", "mysql-2"]
     assert theatre.state is State.RUNNING
     told = f"mysql-3 ({addresses['mysql-3']})"
-    assert f"{told} runs without the others, and takes no queries" in theatre.history()
+    assert f"{told} takes no queries: it is cut off from the others" in theatre.history()
     quiet = theatre.history()
     theatre.look()
     assert theatre.history() == quiet
     theatre.world.heal()
     theatre.settle()
     assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"]
-    assert f"{told} is with the others again" in theatre.history()
+    assert f"{told} takes queries again" in theatre.history()
 
 
 def test_three_who_do_not_hear_each_other_are_one_cluster_afterwards(theatre: Theatre) -> None:
@@ -210,6 +228,7 @@ def test_three_who_do_not_hear_each_other_are_one_cluster_afterwards(theatre: Th
     one, two, three = (theatre.address(f"mysql-{n}") for n in (1, 2, 3))
     theatre.world.cut([one], [two, three])
     theatre.world.cut([two], [three])
+    theatre.look()
     theatre.look()
     assert len(theatre.primary()) == 1
     assert theatre.write()
@@ -282,19 +301,26 @@ def test_a_server_that_hangs_is_told_and_the_service_goes_on(theatre: Theatre, s
     stage.hanging.add(theatre.address("mysql-3"))
     theatre.settle()
     name = f"mysql-3 ({theatre.address('mysql-3')})"
-    assert f"{name}: the server does not answer" in theatre.history()
+    assert f"{name} takes no queries: the server does not answer" in theatre.history()
     assert theatre.state is State.RUNNING
     stage.hanging.clear()
     theatre.settle()
-    assert f"{name} is well again" in theatre.history()
+    assert f"{name} takes queries again" in theatre.history()
 
 
 def test_the_managers_machine_is_lost_and_the_next_one_knows_the_cluster(
-    theatre: Theatre, stage: Any
+    theatre: Theatre,
 ) -> None:
     theatre.start(mysql=2)
     theatre.write()
-    theatre.cluster.restart(theatre.managers_machine)
+    theatre.manager.handover.now()
+    lost = theatre.managers_machine
+    machines = theatre.cluster.machines
+    theatre.cluster.provider.vanish(next(i for i, m in machines.items() if m is lost))
+    with theatre.cluster.database.connection_context():
+        Sweep(theatre.cluster.director).round()
+    theatre.idle()
+    assert theatre.managers_machine.number != lost.number
     theatre.kill("mysql-1", "mysql-2", comes_back=False)
     theatre.settle()
     assert theatre.primary() == ["mysql-1", "mysql-2"]

@@ -86,6 +86,13 @@ def test_a_database_that_hangs_is_told_of_before_long(node: Node) -> None:
     eventually(lambda: figures(node)["conpaas_galera_primary",] == 1)
 
 
+def test_a_database_that_is_locked_for_a_copy_still_tells_its_figures(node: Node) -> None:
+    with node.sql() as connection:
+        connection.run("FLUSH TABLES WITH READ LOCK")
+        assert figures(node)["conpaas_galera_primary",] == 1
+        assert figures(node)["conpaas_mysql_questions_total",] > 0
+
+
 def test_when_a_database_was_started_is_the_same_until_it_is_killed(node: Node) -> None:
     first = figures(node)["conpaas_mysql_started_seconds",]
     assert figures(node)["conpaas_mysql_started_seconds",] == first

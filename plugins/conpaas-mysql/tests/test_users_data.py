@@ -174,7 +174,10 @@ def files_with(directory, text):
     """Return the files below a directory that have a text in them, whatever else they are."""
     command = ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings"]
     found = subprocess.run(
-        [*command, "-e", text, str(directory)], capture_output=True, check=False
+        [*command, "-e", text, str(directory)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},  # bytes are no text that had to be understood
     )
     assert found.returncode in (0, 1), found.stderr
     return found.stdout.split()

@@ -205,8 +205,8 @@ class Services(abc.ABC):
     @expose(
         resumes=True,
         done="Service {sid} of application {aid} has been successfully removed.",
-        confirm="The service, its code and all its data are lost, with its volumes and what is on "
-        "them.",
+        confirm="The service, its code, its backups and all its data are lost, with its volumes "
+        "and what is on them. Download first what shall be kept: code, or a dump.",
     )
     def remove(self, application: ApplicationRef, service: ServiceRef) -> Job[ServiceInfo]:
         """Stop a service and remove it with all that belongs to it."""

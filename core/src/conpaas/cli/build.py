@@ -8,6 +8,7 @@ import marshal
 import os
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 from conpaas.api import Services
@@ -100,6 +101,8 @@ def _type_commands(service: Service) -> dict[str, Command]:
         if not operation.hidden
     }
     general = operations(Services)
+    asked = service.losing(general["remove"].confirm)
+    general = {**general, "remove": replace(general["remove"], confirm=asked)}
     return found | {
         name: command(service.name, general[name], service_type=service.name) for name in _OF_TYPE
     }

@@ -17,7 +17,7 @@ def settings_form(
     service: ServiceView,
     change: str,
     show: str,
-    choices: Mapping[str, Sequence[Choice]] | None = None,
+    choices: Mapping[str, Sequence[str]] | None = None,
 ) -> Form:
     """Return the form that changes settings, filled with the present ones.
 
@@ -31,7 +31,7 @@ def settings_form(
     form = service.form(
         change,
         values=present,
-        choices=choices or {},
+        choices={k: [Choice(v, v) for v in values] for k, values in (choices or {}).items()},
         mark=change.replace("_", "-"),
         submit="Save",
     )

@@ -78,6 +78,9 @@ def test_a_failure_is_told_and_tried_again_after_a_while(shop, orders):
     shop.user.set_backup_schedule(every="24")
     shop.look()
     assert shop.user.get_backup_schedule().failed == "the node burns"
+    shop.later(hours=0.2)
+    told = [change.reason for change in shop.user.get_history() if "burns" in change.reason]
+    assert told == ["the backup that was due failed: the node burns"], "once"
     orders.break_off = False
     shop.look()
     assert shop.names() == [], "not at once"

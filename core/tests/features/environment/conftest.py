@@ -1,6 +1,7 @@
 """What the tests of variables share: a service type whose nodes are told them."""
 
 import pytest
+from inside import Inside
 
 from conpaas import hookimpl, jobs
 from conpaas.agent.base import ServiceAgent
@@ -66,24 +67,15 @@ class Listening:
         )  # fmt: skip
 
 
-class Application:
+class Application(Inside):
     """An application with two services with variables; the first runs on two nodes."""
 
     def __init__(self, cluster):
-        self.cluster, self.run = cluster, cluster.run
-        self.aid = cluster.application()
+        super().__init__(cluster)
         self.service = cluster.service("listening", self.aid)
         self.other = cluster.service("listening", self.aid)
         self.run(self.service.start())
         self.run(self.service.add_nodes(nodes={"node": 1}))
-
-    @property
-    def manager(self):
-        return self.cluster.manager(self.aid)
-
-    @property
-    def machine(self):
-        return next(m for m in self.cluster.machines.values() if m.manager is self.manager)
 
     @property
     def host(self):
@@ -91,12 +83,6 @@ class Application:
 
     def is_job(self):
         return jobs._present.get()
-
-    def restart(self):
-        self.cluster.restart(self.machine)
-
-    def idle(self):
-        self.cluster.wait(lambda: not self.manager.runner.busy("service 1"))
 
     def told(self):
         """Return what all nodes have; they have the same."""

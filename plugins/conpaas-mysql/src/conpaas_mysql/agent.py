@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from conpaas_mysql.backup_agent import DatabaseBackupAgent
 from conpaas_mysql.balancer_agent import BalancerAgent
-from conpaas_mysql.dump_agent import DumpAgent
 
 
-class MysqlAgent(DumpAgent, BalancerAgent):
+class MysqlAgent(DatabaseBackupAgent, BalancerAgent):
     """Runs a database (role ``mysql``), or balances connections (role ``glb``)."""

@@ -172,6 +172,17 @@ class ClusterManager(SettingsManager):
                 "copy: remove the service to give up its data"
             )
 
+    def on_volume_taken(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        """Stop the database whose data are on a volume that is detached to grow."""
+        if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            yield from scaled(self.drain([node]), 0, 50)
+            yield from scaled(self.stop_in_order([node]), 50, 100)
+
+    def on_volume_back(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        """Have its database go on."""
+        if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            yield from self.settle()
+
     # -- given to users -----------------------------------------------------------------------
 
     @expose(reads=True)

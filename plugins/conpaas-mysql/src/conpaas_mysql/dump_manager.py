@@ -86,10 +86,12 @@ class DumpManager(ClusterManager):
         try:
             report = yield from self._load(node, filename, load, limit)
         except GeneratorExit:
-            self._end_load(node.id, load)
+            self._end_load(node, load)
             raise
-        finally:
+        except Exception:
             self.store.pop(_LOADING, None)
+            raise
+        self.store.pop(_LOADING, None)
         self.log.info("%s was loaded by %s", filename.filename, node.id)
         return report
 
@@ -98,8 +100,10 @@ class DumpManager(ClusterManager):
         super().on_manager_started()
         if _LOADING in self.store:
             agent_id, load = self.store.pop(_LOADING)
-            # Nobody waits for a node here: the manager has others to look after.
-            threading.Thread(target=self._end_load, args=(agent_id, load), daemon=True).start()
+            found = [node for node in self.place.nodes.all() if node.id == agent_id]
+            for node in found:
+                # Nobody waits for it here: the manager has others to look after.
+                threading.Thread(target=self._end_load, args=(node, load), daemon=True).start()
 
     def _load(self, node: Node, file: Upload, load: str, limit: int) -> Job[LoadReport]:
         agent = self.agent(node)
@@ -111,11 +115,11 @@ class DumpManager(ClusterManager):
         loading = yield from scaled(Sending(file, send).run(), 0, 15)
         return (yield from scaled(loading, 15, 99))
 
-    def _end_load(self, agent_id: str, load: str) -> None:
+    def _end_load(self, node: Node, load: str) -> None:
         try:
-            self.agent(self.node(agent_id)).end_load(load=load)
+            self.agent(node).end_load(load=load)
         except ConPaaSError as error:
-            self.log.warning("ending the load of a dump at %s: %s", agent_id, error)
+            self.log.warning("ending the load of a dump at %s: %s", node.id, error)
 
     def _noting(self, node: Node, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Pass a dump on; that it broke off is told in the log, with the reason."""

@@ -10,7 +10,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,23 @@ class Disk(Protocol):
 
     def write(self, data: Data) -> None:
         """Keep data."""
+
+
+class FileDisk:
+    """A file on a volume."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> Data | None:
+        """Return what was written last."""
+        if not self._path.exists():
+            return None
+        return msgspec.json.decode(self._path.read_bytes(), type=Data)
+
+    def write(self, data: Data) -> None:
+        """Keep data."""
+        self._path.write_bytes(msgspec.json.encode(data))
 
 
 @dataclass

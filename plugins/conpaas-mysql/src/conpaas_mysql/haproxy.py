@@ -26,7 +26,7 @@ from conpaas_mysql.parts import HEALTH_PORT, MYSQL_PORT, BalancerPart, Member
 
 #: Whom it runs as.
 USER = "haproxy"
-#: A machine may have 20,000 files open: two for each connection, and some.
+#: Each needs two open files.  Where a machine lets it have fewer, haproxy's log tells.
 MOST_CONNECTIONS = 5000
 FRONTEND = "databases"
 SPREAD = "spread"  #: the backend in which the one with the fewest connections gets the next
@@ -335,6 +335,7 @@ _CHECK = (
 # without a word is noted by the keep-alive of TCP.
 _CONFIGURATION = """\
 global
+    no strict-limits
     maxconn {most}
     stats socket {socket} mode 600 level admin
     hard-stop-after {leave}s

@@ -44,7 +44,7 @@ class Failure:
     statement: str
 
 
-def load(file: DumpFile, socket: Path, given_up: threading.Event) -> Job[None]:
+def load(file: DumpFile, socket: Path, given_up: threading.Event, user: str = USER) -> Job[None]:
     """Carry out all statements of a dump, one after the other.
 
     Args:
@@ -52,6 +52,7 @@ def load(file: DumpFile, socket: Path, given_up: threading.Event) -> Job[None]:
         socket: Of the server.
         given_up: Once it is set, this ends between two statements, or in the middle of one that
             then does not count.
+        user: Whom the client runs as, and the account of the server that it uses.
 
     Raises:
         InvalidError: A statement failed: says where, what it says, and what the server says.
@@ -64,7 +65,7 @@ def load(file: DumpFile, socket: Path, given_up: threading.Event) -> Job[None]:
             # The client holds our end too: should this process die, it does not see an end in
             # the middle of a statement, which it would carry out as far as it goes.
             client = subprocess.Popen(
-                _command(socket, USER),
+                _command(socket, user),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from conpaas_mysql.dump_manager import DumpManager
+from conpaas_mysql.backup_manager import DatabaseBackupManager
 from conpaas_mysql.performance_manager import PerformanceManager
 
 
-class MysqlManager(DumpManager, PerformanceManager):
+class MysqlManager(DatabaseBackupManager, PerformanceManager):
     """Directs a Galera cluster and its balancers."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from conpaas.errors import UnreachableError
-from conpaas_mysql import galera, starting
+from conpaas_mysql import galera
 from conpaas_mysql.client import session
 from conpaas_mysql.haproxy import Haproxy
 from conpaas_mysql.mariadb import MariaDb
@@ -28,12 +29,11 @@ _CONFLICTS = {"certification": "wsrep_local_cert_failures", "abort": "wsrep_loca
 def of_database(database: MariaDb) -> Iterator[Metric]:
     """Return what a database measures; of one that does not answer, that it takes no queries."""
     yield from _of_volume(database)
-    began = starting.starts(database.directories)
-    if database.is_running and began:
+    if began := database.started:
         yield GaugeMetricFamily(
             "conpaas_mysql_started_seconds",
             "When the server was started, in whole seconds since 1970.",
-            value=int(began[-1]),
+            value=began,
         )
     told, limit = _ask(database)
     group = galera.group_of(told)
@@ -78,7 +78,10 @@ def _ask(database: MariaDb) -> tuple[Mapping[str, str], int]:
             told = connection.status("%")
             limit = int(connection.variable("max_connections"))
             # Galera's means are since it was told so: else a copy of last week counts for ever.
-            connection.run("FLUSH LOCAL STATUS")
+            # Where that has to wait, they reach back to the reading before: no reason to take a
+            # database that has told its figures for one that does not answer.
+            with contextlib.suppress(pymysql.Error, OSError):
+                connection.run("FLUSH LOCAL STATUS")
     except (UnreachableError, pymysql.Error, OSError):
         return {}, 0
     return told, limit

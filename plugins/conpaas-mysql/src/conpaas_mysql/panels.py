@@ -7,11 +7,11 @@ from typing import Any
 
 from conpaas.errors import WrongStateError
 from conpaas.features.monitoring.drawing import short
-from conpaas.frontend.fields import Choice
 from conpaas.frontend.service_view import ServiceView
 from conpaas.frontend.settings import settings_form
 from conpaas.service import Panel
 from conpaas.state import State
+from conpaas_mysql.passwords import RULE
 from conpaas_mysql.settings import CHARACTER_SETS
 
 #: States in which nodes are measured.
@@ -75,7 +75,9 @@ def _access(service: ServiceView) -> Panel:
         if service.allows("set_password"):
             password = service.form("set_password", mark="password", submit="Set the password")
             for one in password.fields:
-                one.label = "New password again" if one.name.endswith(".again") else "New password"
+                again = one.name.endswith(".again")
+                one.label = "New password again" if again else "New password"
+                one.help = "" if again else RULE
     return Panel(
         title="Access",
         template="mysql/access.html",
@@ -108,7 +110,7 @@ def _row(one: Any) -> Row:
         state=one.state,
         is_bad="state" in one.marked,
         cells=[
-            Cell(title, _figure(getattr(one, name), unit), name in one.marked)
+            Cell(f"{title} {unit}".strip(), _figure(getattr(one, name), unit), name in one.marked)
             for name, title, unit in COLUMNS
         ],
         abnormal=tuple(one.abnormal),
@@ -118,8 +120,7 @@ def _row(one: Any) -> Row:
 def _figure(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    # With a blank that does not break.
-    return f"{value:.0f}\N{NO-BREAK SPACE}%" if unit == "%" else short(value)
+    return f"{value:.0f}" if unit == "%" else short(value)
 
 
 def _dumps(service: ServiceView) -> Panel:
@@ -142,9 +143,11 @@ def _dumps(service: ServiceView) -> Panel:
 
 
 def _settings(service: ServiceView) -> Panel:
-    sets = [Choice(name, name) for name in CHARACTER_SETS]
     settings = settings_form(
-        service, "set_mysql_config", "get_mysql_config", {"character_set": sets}
+        service,
+        "set_mysql_config",
+        "get_mysql_config",
+        choices={"character_set": tuple(CHARACTER_SETS)},
     )
     for one in settings.fields:
         # The list says what can be chosen.

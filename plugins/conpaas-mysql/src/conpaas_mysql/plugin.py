@@ -30,6 +30,8 @@ def conpaas_service() -> Service:
         title="MySQL",
         summary="Runs a database cluster (MariaDB, Galera) in which every node takes writes.",
         manager=MysqlManager,
+        loses="That is every database, on all nodes, and every backup: what you need, save first "
+        "to a file of yours, by dump.",
         agent=MysqlAgent,
         roles=(
             Role(

@@ -7,12 +7,9 @@ must never be.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-
-import msgspec
 
 from conpaas import hookimpl
 from conpaas.agent.base import AgentPlace
@@ -22,7 +19,8 @@ from conpaas.features.volumes.names import VolumeName
 from conpaas.rpc import Job, Progress, expose
 from conpaas.schema import Option, from_json, to_json
 from conpaas.service import Service
-from conpaas_mysql.galera_model import Data, Server, World
+from conpaas_mysql import rehearsed_measures
+from conpaas_mysql.galera_model import FileDisk, Server, World
 from conpaas_mysql.manager import MysqlManager
 from conpaas_mysql.parts import (
     BalancerPart,
@@ -32,6 +30,7 @@ from conpaas_mysql.parts import (
     Position,
 )
 from conpaas_mysql.plugin import conpaas_service
+from conpaas_mysql.rehearsed_dumps import RehearsedDumps
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -39,23 +38,6 @@ if TYPE_CHECKING:
 #: Settings that the rehearsed server takes up only when it is started.
 _AT_START = ("character_set_server", "innodb_buffer_pool_size")
 _ROOM = 1 << 30
-
-
-class FileDisk:
-    """A file on a volume."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def read(self) -> Data | None:
-        """Return what was written last."""
-        if not self._path.exists():
-            return None
-        return msgspec.json.decode(self._path.read_bytes(), type=Data)
-
-    def write(self, data: Data) -> None:
-        """Keep data."""
-        self._path.write_bytes(msgspec.json.encode(data))
 
 
 @dataclass
@@ -72,6 +54,7 @@ class Stage:
         down: Addresses whose servers are not started again when they were killed.
         full: Addresses whose volumes are nearly full.
         hanging: Addresses whose servers do not answer.
+        late: So often a server says yet that it takes queries when it does not any more.
         figures: What else agents measure: gauges without labels, by address and name.
         before: Called before each event is carried out, with its number.
     """
@@ -86,6 +69,7 @@ class Stage:
     full: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    late: dict[str, int] = field(default_factory=dict)
     before: Callable[[int], None] = lambda number: None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -132,7 +116,7 @@ class Stage:
         return True
 
 
-class RehearsalAgent(VolumeAgent):
+class RehearsalAgent(RehearsedDumps, VolumeAgent):
     """Does in the model what a real agent does on its machine."""
 
     stage: Stage
@@ -243,6 +227,9 @@ class RehearsalAgent(VolumeAgent):
             )
         hangs = self.place.address in self.stage.hanging
         ready = server.is_primary and not hangs
+        if late := self.stage.late.get(self.place.address, 0):
+            self.stage.late[self.place.address] = late - 1
+            ready = True
         seen = [self.world.servers[a].name for a in self.world.members(self.place.address)]
         return DatabaseStatus(
             has_data=data is not None,
@@ -312,28 +299,12 @@ class RehearsalAgent(VolumeAgent):
     def collect(self) -> Iterable[Metric]:
         """Measure what the manager looks at."""
         yield from super().collect()
-        if self.database_part is not None:
-            yield from self._measured()
         figures = dict(self.stage.figures.get(self.place.address, {}))
+        if self.database_part is not None:
+            yield from rehearsed_measures.of_database(self.get_database_status())
         if self.balancer_part is not None:
             figures.setdefault("conpaas_glb_clients", 0.0)
-        yield from _gauges(figures)
-
-    def _measured(self) -> Iterator[Metric]:
-        from prometheus_client.core import GaugeMetricFamily
-
-        status = self.get_database_status()
-        yield from _gauges(
-            {
-                "conpaas_galera_primary": float(status.is_primary),
-                "conpaas_galera_local_state": status.state,
-                "conpaas_mysql_started_seconds": status.started,
-            }
-        )
-        volume = GaugeMetricFamily("conpaas_mysql_volume_bytes", "Rehearsed.", labels=["kind"])
-        volume.add_metric(["free"], status.free)
-        volume.add_metric(["used"], status.used)
-        yield volume
+        yield from rehearsed_measures.gauges(figures)
 
     # -- how it is done -----------------------------------------------------------------------
 
@@ -372,13 +343,6 @@ class RehearsalAgent(VolumeAgent):
             self.world.start(self._new_server())
         else:
             self.store["asked"] = True
-
-
-def _gauges(figures: Mapping[str, float]) -> Iterator[Metric]:
-    from prometheus_client.core import GaugeMetricFamily
-
-    for name, value in figures.items():
-        yield GaugeMetricFamily(name, "Rehearsed.", value=value)
 
 
 class RehearsalManager(MysqlManager):

@@ -13,11 +13,15 @@ from conpaas.manager.nodes import NodeState
 from conpaas.rpc import Job, Progress, patiently, scaled
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.faults import Picture, name_of, position_of
+from conpaas_mysql.haproxy import MOST_CONNECTIONS
 from conpaas_mysql.looking import GLB, MYSQL, ordered
 from conpaas_mysql.parts import BalancerPart, DatabasePart, Member, data_volume
 from conpaas_mysql.secrets import cluster_secrets
 from conpaas_mysql.settings import MysqlConfig
 from conpaas_mysql.telling import TellingManager
+
+#: How often the members of a cluster may lose each other while others join.
+_REVIVALS = 3
 
 
 @dataclass
@@ -88,7 +92,10 @@ class SettlingManager(TellingManager):
         yield from self._try(this, self._balance(this), 75, 80)
         yield from self._try(this, self._restart(this), 80, 95)
         yield from self._try(this, self._clear(this), 95, 100)
-        self.tell(self.look(this.without), this.config, this.planned, this.away)
+        picture = self.look(this.without)
+        if databases and not picture.primary:
+            raise AgentError("no database takes queries any more: it is tried again")
+        self.tell(picture, this.config, this.planned, this.away)
         self.noted.roles = [n.role for n in self._there() if n.id not in gone]
         if not this.failures and not without:
             self.noted.is_unsettled = False
@@ -191,8 +198,14 @@ class SettlingManager(TellingManager):
     def _join(self, this: _Round) -> Job[None]:
         """Have the others follow those that take queries; one fewer at a time than those are."""
         tried: set[str] = set()
+        revived = 0
         while True:
             picture = self.look(this.without)
+            if this.databases and not picture.primary and revived < _REVIVALS:
+                # Who loses the others is primary until it has noticed.
+                revived += 1
+                this.planned |= yield from self.have_primary(this.databases, this.without)
+                continue
             names = [name_of(node) for node in this.databases]
             for name in sorted(set(names) & picture.silent.keys() - tried):
                 tried.add(name)
@@ -232,7 +245,11 @@ class SettlingManager(TellingManager):
         ]
         if not servers:
             return
-        part = BalancerPart(tuple(servers), this.config.is_single_writer)
+        part = BalancerPart(
+            servers=tuple(servers),
+            single_writer=this.config.is_single_writer,
+            connections=_connections(this.config, len(servers)),
+        )
         gone = {node.id for node in this.without}
         for node, answer in self.ask_each(
             lambda agent: agent.run_balancer(part=part),
@@ -307,6 +324,12 @@ class SettlingManager(TellingManager):
 
 def _share(place: int, count: int) -> tuple[int, int]:
     return 100 * place // count, 100 * (place + 1) // count
+
+
+def _connections(config: MysqlConfig, databases: int) -> int:
+    """Return how many connections a balancer takes: as many as it can give to somebody."""
+    count = config.max_connections * (1 if config.is_single_writer else databases)
+    return min(MOST_CONNECTIONS, count)
 
 
 def _joining(agent: MysqlAgent) -> Job[None]:

@@ -9,7 +9,7 @@ from conpaas.errors import UnreachableError
 from conpaas_mysql import galera, starting
 from conpaas_mysql.accounts import MONITOR
 from conpaas_mysql.client import session
-from conpaas_mysql.directories import bytes_in
+from conpaas_mysql.directories import Directories, bytes_in
 from conpaas_mysql.mariadb import MariaDb
 from conpaas_mysql.parts import DatabasePart, DatabaseStatus
 
@@ -71,7 +71,7 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
             outdated=database.is_outdated,
             free=disk.free,
             trouble=full or (_trouble(database, hangs) if running or wanted else ""),
-            used=bytes_in(directories.data),
+            used=_used(directories),
             started=database.started,
         )
     names = {member.address: member.name for member in part.members}
@@ -89,7 +89,7 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         outdated=database.is_outdated,
         free=disk.free,
         trouble=full or lost or locked_out,
-        used=bytes_in(directories.data),
+        used=_used(directories),
         started=database.started,
     )
 
@@ -109,6 +109,15 @@ def _ask(database: MariaDb) -> tuple[galera.Group, str]:
     # Users who make users may change this one.
     with session(socket, MONITOR, database.monitor_password) as connection:
         return galera.group(connection), _LOCKED_OUT
+
+
+def _used(directories: Directories) -> int:
+    """Return what the data takes: Galera's ring buffer beside it is never copied."""
+    try:
+        buffer = (directories.data / "galera.cache").lstat().st_blocks * 512
+    except OSError:
+        buffer = 0
+    return max(0, bytes_in(directories.data) - buffer)
 
 
 def _trouble(database: MariaDb, hangs: str) -> str:

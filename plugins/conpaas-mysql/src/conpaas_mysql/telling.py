@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from math import inf
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from conpaas.manager.base import Node
-from conpaas_mysql.faults import READY_STATES, Picture, name_of
+from conpaas_mysql.faults import READY_STATES, Picture, name_of, position_of
 from conpaas_mysql.parts import MYSQL_PORT, USER, data_volume
 from conpaas_mysql.reviving import RevivingManager
 from conpaas_mysql.settings import MB, MysqlConfig
@@ -16,14 +15,16 @@ if TYPE_CHECKING:
     # Clients import this file, and compute nothing.
     from conpaas.features.monitoring.samples import Series
 
+    Figures = Mapping[str, dict[Series, float]]
+
 #: What agents measure, of which a change means that the cluster must be looked at.
 PRIMARY: Series = ("conpaas_galera_primary", ())
 STATE: Series = ("conpaas_galera_local_state", ())
 STARTED: Series = ("conpaas_mysql_started_seconds", ())
 FREE: Series = ("conpaas_mysql_volume_bytes", (("kind", "free"),))
 USED: Series = ("conpaas_mysql_volume_bytes", (("kind", "used"),))
-#: The part of a volume that should be free.
-_SHORT = 0.1
+#: The part of a volume that should be free; and that is, when it was short and is not any more.
+_SHORT, _ROOMY = 0.1, 0.12
 
 
 class TellingManager(RevivingManager):
@@ -41,22 +42,20 @@ class TellingManager(RevivingManager):
         """Whether something happened to a database since it was looked at, or is left to do."""
         if super().is_outdated() or self.noted.is_unsettled:
             return True
-        time, figures = self.place.samples.latest()
-        if time <= self.store.get("told", 0.0):
+        rounds = [r for r in self.place.samples.recent(2) if r[0] > self.store.get("told", 0.0)]
+        if not rounds:
             return False
-        away, short, started = set[str](), set[str](), self.noted.started
-        for node in self.databases:
-            found = figures.get(node.id)
-            if found is None:  # the core looks after nodes that do not answer
-                continue
-            name = name_of(node)
-            if found.get(PRIMARY) != 1 or found.get(STATE) not in READY_STATES:
-                away.add(name)
-            elif STARTED in found and int(found[STARTED]) != started.get(name, ("", 0))[1]:
-                return True
-            if _is_short(found.get(FREE, inf), found.get(USED, 0.0)):
-                short.add(name)
-        return away != self.noted.away or short != self.noted.short
+        figures = rounds[0][1]
+        away = self._seen_away(figures)
+        there = {name_of(node) for node in self.databases if node.id in figures}
+        if there and there <= away:
+            return len(rounds) > 1 and there <= self._seen_away(rounds[1][1])
+        if self.noted.away - away or self._seen_short(figures) != self.noted.short:
+            return True
+        # Twice: one that is killed is back by itself before long, and one under load may be late.
+        if len(rounds) > 1 and (away & self._seen_away(rounds[1][1])) - self.noted.away:
+            return True
+        return any(self._was_started(node, figures.get(node.id, {})) for node in self.databases)
 
     def address_node(self, databases: Iterable[Node] | None = None) -> Node | None:
         """Return the node that the service is reached at: a balancer, else a database, if any.
@@ -88,8 +87,8 @@ class TellingManager(RevivingManager):
         """
         self._tell_starts(picture, planned)
         self._tell_away(picture, away)
-        self._tell_troubles(picture)
         self._tell_space(picture)
+        self._tell_troubles(picture)
         used = max((picture.statuses[name].used for name in picture.primary), default=0)
         self.store["transfer"] = "mariabackup" if used > config.mariabackup_above * MB else "rsync"
         self.publish_address([picture.nodes[name] for name in picture.primary])
@@ -127,40 +126,64 @@ class TellingManager(RevivingManager):
     def _tell_away(self, picture: Picture, away: Collection[str]) -> None:
         for name in sorted(set(away) - self.noted.away):
             trouble = picture.statuses[name].trouble if name in picture.statuses else ""
-            why = f": {trouble}" if trouble else ""
-            self.place.note(
-                f"{picture.label(name)} runs without the others, and takes no queries{why}"
-            )
+            why = trouble or "it is cut off from the others"
+            self.place.note(f"{picture.label(name)} takes no queries: {why}")
         for name in sorted(self.noted.away - set(away)):
             if name in picture.primary:
-                self.place.note(f"{picture.label(name)} is with the others again")
+                self.place.note(f"{picture.label(name)} takes queries again")
         self.noted.away = away
 
     def _tell_troubles(self, picture: Picture) -> None:
-        troubles = {n: s.trouble for n, s in picture.statuses.items() if s.trouble}
+        # Of those that are away it is said why; how much room there is, is told apart.
+        troubles = {
+            name: status.trouble
+            for name, status in picture.statuses.items()
+            if status.trouble and name not in self.noted.away and name not in self.noted.short
+        }
         before = self.noted.troubles
-        for name, trouble in sorted(troubles.items()):
-            if before.get(name) != trouble:
-                self.place.note(f"{picture.label(name)}: {trouble}")
-        for name in sorted(before.keys() - troubles.keys()):
+        for name in sorted(troubles.keys() - before.keys()):
+            self.place.note(f"{picture.label(name)}: {troubles[name]}")
+        for name in sorted((before.keys() - troubles.keys()) & set(picture.ready)):
             self.place.note(f"{picture.label(name)} is well again")
         self.noted.troubles = troubles
 
     def _tell_space(self, picture: Picture) -> None:
-        free = {
-            name: status.free for name, status in picture.statuses.items() if status.is_running
-        }
-        short = {n for n, bytes_ in free.items() if _is_short(bytes_, picture.statuses[n].used)}
+        short = self._seen_short(self.place.samples.latest()[1])
         for name in sorted(short - self.noted.short):
-            volume = data_volume(self.number, picture.nodes[name].position)
+            free = picture.statuses[name].free // MB if name in picture.statuses else 0
+            volume = data_volume(self.number, position_of(name))
             self.place.note(
-                f"the volume {volume} of {picture.label(name)} has {free[name] // MB} MB left: "
-                "grow it, or delete data"
+                f"the volume {volume} of {picture.label(name)} has {free} MB left: grow it, or "
+                "delete data"
             )
-        for name in sorted((self.noted.short - short) & free.keys()):
+        for name in sorted(self.noted.short - short):
             self.place.note(f"the volume of {picture.label(name)} has room again")
         self.noted.short = short
 
+    # -- what was measured --------------------------------------------------------------------
 
-def _is_short(free: float, used: float) -> bool:
-    return free < _SHORT * (free + used)
+    def _seen_away(self, figures: Figures) -> frozenset[str]:
+        """Return the names of the databases that take no queries; the silent are the core's."""
+        return frozenset(
+            name_of(node)
+            for node in self.databases
+            if (found := figures.get(node.id)) is not None
+            and (found.get(PRIMARY) != 1 or found.get(STATE) not in READY_STATES)
+        )
+
+    def _seen_short(self, figures: Figures) -> frozenset[str]:
+        """Return the names of the databases whose volumes are nearly full."""
+        names = set()
+        for node in self.databases:
+            name, found = name_of(node), figures.get(node.id, {})
+            if FREE not in found or USED not in found:
+                short = name in self.noted.short
+            else:
+                share = _ROOMY if name in self.noted.short else _SHORT
+                short = found[FREE] < share * (found[FREE] + found[USED])
+            names |= {name} if short else set()
+        return frozenset(names)
+
+    def _was_started(self, node: Node, found: dict[Series, float]) -> bool:
+        known = self.noted.started.get(name_of(node), ("", 0))[1]
+        return bool(known) and STARTED in found and int(found[STARTED]) != known

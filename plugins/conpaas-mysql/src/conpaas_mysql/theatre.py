@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conpaas.errors import ConPaaSError, UnreachableError
 from conpaas.state import State
-from conpaas.testing import Cluster
 from conpaas_mysql.rehearsal import Stage
+
+if TYPE_CHECKING:
+    from conpaas.testing import Cluster
 
 
 class Theatre:
@@ -93,12 +95,14 @@ class Theatre:
         self.cluster.look()
         self.idle()
 
-    def settle(self, rounds: int = 6) -> None:
+    def settle(self, rounds: int = 10) -> None:
         """Have the manager look until it has nothing to do."""
+        quiet = 0
         for _ in range(rounds):
             self.look()
-            if not self.host.manager.is_outdated() and not self.host.nodes.lost():
-                self.look()
+            busy = self.host.manager.is_outdated() or self.host.nodes.lost()
+            quiet = 0 if busy else quiet + 1
+            if quiet == 3:
                 return
 
     # -- looking inside -----------------------------------------------------------------------
@@ -125,7 +129,7 @@ class Theatre:
 
     def agents(self) -> list[Any]:
         """Return the living agents."""
-        return [host.agent for host in self.cluster.agents(self.aid, 1)]
+        return [agent for agent in list(self.stage.agents.values()) if agent.place.service == 1]
 
     def nodes(self) -> dict[str, str]:
         """Return the roles of the nodes by their ids."""

@@ -42,7 +42,7 @@ def check_directories(directories: Sequence[str]) -> tuple[str, ...]:
     for first in plain:
         for second in plain:
             if second.startswith(f"{first}/"):
-                raise InvalidError(f"{second!r} lies in {first!r}, which is kept: leave it out")
+                raise InvalidError(f"{second!r} lies in {first!r}: that one is enough")
     return tuple(sorted(set(plain)))
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from conpaas.errors import InvalidError
 from conpaas.schema import Check
+from conpaas_web.kept import check_directories
 
 Switch = Literal["on", "off"]
 _PATH = re.compile(r"/[!-~]*")
@@ -34,9 +35,10 @@ def _directories_complaint(text: str) -> str | None:
                 f"has {name[:60]!r}: name directories of the code, as in data,wp-content/uploads "
                 "(letters, digits, _ - . and /; no part begins with a dot)"
             )
-        inside = [other for other in names if name.startswith(f"{other}/")]
-        if inside:
-            return f"has {name!r}, which lies in {inside[0]!r}: that one is enough"
+    try:
+        check_directories(names)
+    except InvalidError as error:
+        return f"cannot be used: {error}"
     if len(names) > _MOST_DIRECTORIES:
         return f"has {len(names)} directories: at most {_MOST_DIRECTORIES} are allowed"
     return None

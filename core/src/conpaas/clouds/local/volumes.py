@@ -130,7 +130,8 @@ class Volumes:
         with self._store.lock(_LOCK):
             record = self._known(volume_id)
             file = self._store.volume_file(volume_id)
-            size = max(size, record.size)
+            if size <= record.size:
+                return
             # The record comes last: repeated after a crash, everything is completed.
             if file.stat().st_size < size << 20:
                 os.truncate(file, size << 20)

@@ -207,6 +207,8 @@ class BackupManager(MakingManager[A], abc.ABC):
             if self.backups.schedule.verify and backup.whole is None:
                 yield from scaled(self.try_backup(backup), 60, 95)
         except Exception as error:
+            if str(error) != self.backups.schedule.failed:
+                self.place.note(f"the backup that was due failed: {error}")
             again = self.place.samples.now() + retry_after(self.backups.schedule)
             self.backups.reschedule(failed=str(error), again=again)
             raise

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable
 
 from conpaas.features.monitoring.rates import Figures, Grid, Memory
-from conpaas.features.monitoring.samples import Samples, Series
+from conpaas.features.monitoring.samples import Round, Samples, Series
+
+#: When nodes were asked, in seconds since 1970, and what each that answered said, by its id.
+RoundFigures = tuple[float, dict[str, dict[Series, float]]]
 
 
 class ServiceSamples:
@@ -59,17 +62,26 @@ class ServiceSamples:
             found.update(dict.fromkeys(one.samples, one.time))
         return found
 
-    def latest(self) -> tuple[float, dict[str, dict[Series, float]]]:
+    def latest(self) -> RoundFigures:
         """Return when nodes were asked last, and what each that answered said; 0 if never."""
+        return next(iter(self.recent(1)), (0.0, {}))
+
+    def recent(self, count: int) -> list[RoundFigures]:
+        """Return what nodes said in the latest rounds, newest first, none older than a minute.
+
+        Args:
+            count: Of how many rounds, at most.
+        """
         rounds = self._samples.rounds(self._service, self.now() - 60.0)
-        if not rounds:
-            return 0.0, {}
-        found = {
-            node: dict(zip(sample.layout, sample.values, strict=True))
-            for node, sample in rounds[-1].samples.items()
-        }
-        return rounds[-1].time, found
+        return [(one.time, _figures(one)) for one in rounds[: -count - 1 : -1]]
 
     def forget(self) -> None:
         """Forget everything: the service is gone."""
         self._samples.forget(self._service)
+
+
+def _figures(one: Round) -> dict[str, dict[Series, float]]:
+    return {
+        node: dict(zip(sample.layout, sample.values, strict=True))
+        for node, sample in one.samples.items()
+    }

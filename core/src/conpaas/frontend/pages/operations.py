@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -244,6 +244,9 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
         for name, operation in visit.api.operations("service").items()
         if any(p.name == "service" for p in operation.parameters)
     }
+    told = service_type(site.plugins, info.type)
+    remove = of_director["remove"]
+    of_director["remove"] = replace(remove, confirm=told.losing(remove.confirm))
     of_manager = service_operations(site.plugins, info.type)
     director: Way = visit.api.channel("/api/v1/service", CHANGE_TIMEOUT)
     manager: Way = _Bare(visit.api.service_channel(aid, sid, CHANGE_TIMEOUT))
@@ -259,7 +262,7 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
         ways={**dict.fromkeys(of_manager, manager), **dict.fromkeys(of_director, director)},
         preset={"application": aid, "service": sid},
         choices=choices(visit),
-        roles=service_type(site.plugins, info.type).roles,
+        roles=told.roles,
     )
 
 

@@ -1,0 +1,237 @@
+"""What a database writes as a backup comes back as it was, or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conpaas.errors import AgentError, InvalidError, WrongStateError
+from conpaas.rpc import Upload, finish
+from conpaas_mysql import backup_agent
+from conpaas_mysql.testing import Databases, Node
+
+SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
+SHOP = (
+    "CREATE DATABASE `sh``op`",
+    "CREATE TABLE `sh``op`.cake (id INT PRIMARY KEY, name TEXT CHARACTER SET utf8mb4)",
+    "INSERT INTO `sh``op`.cake VALUES (1, 'Zürich 🍰'), (2, 'a''b\\\\n-- account \"DROP\"')",
+    "CREATE DEFINER=`gone`@`%` VIEW `sh``op`.names AS SELECT name FROM `sh``op`.cake",
+    "CREATE DEFINER=`mysqldb`@`%` PROCEDURE `sh``op`.p() SELECT '\n-- account \"x\"\n'",
+    "CREATE USER baker@'10.%' IDENTIFIED BY 'let me in'",
+    "CREATE USER `it's me`@`%`",
+    "CREATE ROLE cook",
+    "GRANT SELECT ON `sh``op`.* TO cook",
+    "GRANT cook TO baker@'10.%'",
+    "GRANT SELECT (name) ON `sh``op`.cake TO `it's me`@`%`",
+)
+
+
+@pytest.fixture(scope="module")
+def members(place: Path) -> Iterator[list[Node]]:
+    databases = Databases(place)
+    try:
+        databases.grow(2)
+        yield databases.nodes
+    finally:
+        databases.close()
+
+
+@pytest.fixture
+def member(members: list[Node]) -> Node:
+    """A member with a shop and some accounts."""
+    with members[0].sql() as session:
+        for (name,) in session.rows("SHOW DATABASES"):
+            if name not in SYSTEM:
+                session.run("DROP DATABASE `" + name.replace("`", "``") + "`")
+        session.run("DROP USER IF EXISTS baker@'10.%', `it's me`@`%`, other@`%`, gone@`%`")
+        session.run("DROP ROLE IF EXISTS cook")
+        session.run("CREATE USER gone@`%`")
+        for statement in SHOP:
+            session.run(statement)
+        session.run("DROP USER gone@`%`")
+    return members[0]
+
+
+def written(member: Node) -> bytes:
+    return b"".join(member.agent.write_database_backup().pieces)
+
+
+def upload(content: bytes) -> Upload:
+    return Upload(io.BytesIO(content), "the backup", len(content))
+
+
+def read(member: Node, content: bytes) -> None:
+    finish(member.agent.read_database_backup(upload(content)))
+
+
+def tried(member: Node, content: bytes) -> str:
+    return finish(member.agent.try_database_backup(upload(content)))
+
+
+def seen(member: Node) -> list[object]:
+    """Return what matters of a member's databases and accounts."""
+    with member.sql() as session:
+        session.run("SET SESSION wsrep_sync_wait = 15, wsrep_dirty_reads = OFF")
+        return [
+            session.rows("SHOW DATABASES"),
+            session.rows("SELECT * FROM `sh``op`.cake ORDER BY id"),
+            session.rows("SHOW CREATE PROCEDURE `sh``op`.p")[0][2],
+            session.rows("SHOW CREATE VIEW `sh``op`.names")[0][1],
+            session.rows("SHOW CREATE USER baker@'10.%'"),
+            session.rows("SHOW GRANTS FOR baker@'10.%'"),
+            session.rows("SHOW GRANTS FOR `it's me`@`%`"),
+            session.rows("SHOW GRANTS FOR cook"),
+            session.rows("SELECT Priv FROM mysql.global_priv WHERE User IN ('mysqldb', 'sst')"),
+        ]
+
+
+def test_databases_and_accounts_come_back_on_all_members(
+    members: list[Node], member: Node
+) -> None:
+    before = seen(member)
+    backup = written(member)
+    with member.sql() as session:
+        session.run("CREATE DATABASE newer")
+        session.run("CREATE USER other@`%`")
+        session.run("DROP DATABASE `sh``op`")
+        session.run("DROP USER baker@'10.%'")
+        session.run("ALTER USER `it's me`@`%` IDENTIFIED BY 'changed password'")
+    read(member, backup)
+    for one in members:
+        assert seen(one) == before
+        assert one.rows("SELECT User FROM mysql.user WHERE User = 'other'") == []
+    read(member, backup)
+    assert seen(member) == before, "repeated, it is the same"
+
+
+def test_a_backup_comes_back_in_a_fresh_cluster_whose_password_stays(
+    member: Node, databases: Databases
+) -> None:
+    backup = written(member)
+    assert b"mysqldb@" not in gzip.decompress(backup).partition(b"-- MariaDB dump")[0]
+    (fresh,) = databases.grow(1)
+    fresh.agent.set_user_password(digest="*" + "A" * 40)
+    read(fresh, backup)
+    assert fresh.rows("SELECT COUNT(*) FROM `sh``op`.cake") == [(2,)]
+    assert fresh.agent.has_user_password(digest="*" + "A" * 40)
+
+
+def test_a_trial_tells_what_is_in_a_backup_and_changes_nothing(member: Node) -> None:
+    before = seen(member)
+    assert tried(member, written(member)) == "1 database, 2 tables, 2 rows"
+    assert seen(member) == before
+    assert not list(member.volume.glob("trial-*"))
+    assert not list((member.root / "var/lib/conpaas-mysql").glob("trial-*"))
+
+
+def _cut(backup: bytes) -> bytes:
+    return backup[: len(backup) // 2]
+
+
+def _flipped(backup: bytes) -> bytes:
+    middle = len(backup) // 2
+    return backup[:middle] + bytes([backup[middle] ^ 255]) + backup[middle + 1 :]
+
+
+def _edited(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda backup: gzip.compress(gzip.decompress(backup).replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _cut,
+        _flipped,
+        lambda backup: b"",
+        lambda backup: b"\x00" * 5000,
+        lambda backup: gzip.compress(b"TEXT of another service\n"),
+        lambda backup: gzip.compress(gzip.decompress(backup)[:-30]),
+        _edited(b"CREATE TABLE", b"CRATE TABLE"),
+    ],
+)
+def test_a_broken_backup_is_told_apart(member: Node, damage: Callable[[bytes], bytes]) -> None:
+    broken = damage(written(member))
+    with pytest.raises(InvalidError, match=r"broken|cut off|damaged|empty"):
+        tried(member, broken)
+    assert not list(member.volume.glob("trial-*"))
+
+
+@pytest.mark.parametrize("damage", [_cut, _flipped, lambda backup: b""])
+def test_what_is_seen_to_be_broken_at_once_changes_nothing(
+    member: Node, damage: Callable[[bytes], bytes]
+) -> None:
+    before = seen(member)
+    with pytest.raises(InvalidError):
+        read(member, damage(written(member)))
+    assert seen(member) == before
+
+
+def test_rights_on_what_is_gone_are_left_out(member: Node) -> None:
+    with member.sql() as session:
+        session.run("CREATE TABLE `sh``op`.old (id INT PRIMARY KEY)")
+        session.run("GRANT SELECT ON `sh``op`.old TO `it's me`@`%`")
+        session.run("DROP TABLE `sh``op`.old")
+    read(member, written(member))
+    grants = [grant for (grant,) in member.rows("SHOW GRANTS FOR `it's me`@`%`")]
+    assert not any("`old`" in grant for grant in grants)
+    assert any("`cake`" in grant for grant in grants)
+
+
+def test_a_backup_is_consistent_while_others_write(member: Node) -> None:
+    with member.sql() as session:
+        session.run("CREATE TABLE `sh``op`.purse (id INT PRIMARY KEY, sum INT)")
+        session.run("INSERT INTO `sh``op`.purse SELECT seq, 100 FROM mysql.seq_1_to_20")
+    ended = threading.Event()
+
+    def trade() -> None:
+        with member.sql() as session:
+            number = 0
+            while not ended.is_set():
+                number += 1
+                session.run("BEGIN")
+                take = "UPDATE `sh``op`.purse SET sum = sum - 1 WHERE id = %s"
+                give = "UPDATE `sh``op`.purse SET sum = sum + 1 WHERE id = %s"
+                session.run(take, (number % 20 + 1,))
+                session.run(give, (number * 7 % 20 + 1,))
+                session.run("COMMIT")
+
+    trader = threading.Thread(target=trade)
+    trader.start()
+    try:
+        backups = [written(member) for _ in range(3)]
+    finally:
+        ended.set()
+        trader.join()
+    for backup in backups:
+        read(member, backup)
+        assert member.rows("SELECT SUM(sum) FROM `sh``op`.purse") == [(2000,)]
+
+
+def test_without_room_nothing_is_tried(member: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_agent, "_FIXED", 1 << 60)
+    with pytest.raises(AgentError, match=r"no room to try the backup on .*\(grow_volume\)"):
+        tried(member, written(member))
+
+
+def test_work_on_a_backup_can_be_given_up(member: Node) -> None:
+    member.agent.end_backup_work()  # none is fine
+    with member.sql() as session:
+        session.run("CREATE TABLE `sh``op`.big (id INT PRIMARY KEY, t TEXT)")
+        session.run(
+            "INSERT INTO `sh``op`.big SELECT seq, REPEAT('x', 500) FROM mysql.seq_1_to_9999"
+        )
+    job = member.agent.try_database_backup(upload(written(member)))
+    while "loading" not in next(job).message:
+        pass
+    threading.Timer(0.1, member.agent.end_backup_work).start()
+    with pytest.raises(WrongStateError, match="given up"):
+        while True:
+            next(job)
+            time.sleep(0.05)
+    assert not list(member.volume.glob("trial-*"))
