@@ -21,7 +21,7 @@ from hosted import Hosted
 from load import Load
 from playwright.sync_api import Browser, Page, expect
 from walk import Walk
-from writers import Author, database_titles, php_titles
+from writers import Author, database_titles, kill_machine, php_titles
 
 PAGE = DOCS / "tutorial" / "wordpress.md"
 PASSWORD = "correct horse 7"
@@ -195,10 +195,10 @@ def test_machines_of_a_database_and_a_backend_die_and_no_post_is_lost(blog: Blog
         load.go_on(10)
         writer.go_on(3)
         database = mysql.nodes("mysql")[-1]["agent_id"]
-        deaths = [writer.death(lambda: mysql.kill(database))]
+        deaths = [kill_machine(mysql, database)]
         writer.go_on(5)
         backend = php.nodes("backend")[-1]["agent_id"]
-        deaths.append(writer.death(lambda: php.kill(backend)))
+        deaths.append(kill_machine(php, backend))
         writer.go_on(5)
         mysql.wait_for_others(database, roles[0])
         php.wait_for_others(backend, roles[1])

@@ -9,11 +9,13 @@ import subprocess
 import threading
 import time
 import xmlrpc.client
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Self
 from xml.parsers.expat import ExpatError
 
 from blogger import Correspondent
+from e2e import kill
+from hosted import Hosted
 from load import Asked, Death
 
 #: Seconds after which whoever waits for a machine that is dead has given up.
@@ -57,16 +59,11 @@ class Author:
             assert time.monotonic() < until, f"no {posts} posts in {seconds:.0f} s: {failed}"
             time.sleep(0.05)
 
-    def death(self, kill: Callable[[], object]) -> Death:
-        """Kill a machine, and return when that was."""
-        at = time.monotonic()
-        kill()
-        return Death(at, PATIENCE)
-
     def failed(self, deaths: Sequence[Death] = ()) -> list[str]:
         """Return what was not acknowledged and was not in flight when a machine was killed."""
         return [
-            str(one) for one in self._asked
+            f"{one}, killed at {[round(death.at, 3) for death in deaths]}"
+            for one in self._asked
             if one.wrong and not any(death.excuses(one) for death in deaths)
         ]  # fmt: skip
 
@@ -90,6 +87,17 @@ class Author:
         else:
             self.published.add(title)
         self._asked.append(Asked(self._url, title, begun, time.monotonic(), 0, "", wrong))
+
+
+def kill_machine(site: Hosted, agent: str) -> Death:
+    """Take a machine away all at once; return when that was."""
+    machine = site.machine(agent)
+    init = site.nutshell.cloud.driver.instances.init(machine.id)
+    assert init is not None
+    at = time.monotonic()
+    kill(init.pid)
+    site.nutshell.cloud.destroy_machine(machine.id)
+    return Death(at, PATIENCE)
 
 
 def php_titles(init: int, address: str, version: str) -> set[str]:
