@@ -84,6 +84,7 @@ OTHERWISE_FOR = {
             "detach_volume",
             "orphan_volumes",
             "destroy_volume",
+            "grow_volume",
         )
     },
 }
