@@ -133,11 +133,14 @@ def _trouble(database: MariaDb, hangs: str) -> str:
 
 
 def why_it_ended(database: MariaDb) -> str:
-    """Return the last error that the server told."""
+    """Return the last error that the server told; first what a copy of the data failed by."""
     lines = database.last_words(60).splitlines()
     errors = [
         line
         for line in lines
         if ("[ERROR]" in line and not line.endswith("Aborting")) or "cannot be started" in line
     ]
-    return (errors or lines or ["it said nothing"])[-1].strip()[:500]
+    # What the server says afterwards is only that there was no copy.
+    copying = [line for line in lines if "WSREP_SST: [ERROR]" in line]
+    told = copying[:1] or errors[-1:] or lines[-1:] or ["it said nothing"]
+    return told[0].strip()[:500]
