@@ -8,13 +8,13 @@ from collections.abc import Callable, Generator
 from typing import IO, TypeVar
 
 from conpaas.api import VolumeInfo
-from conpaas.beside import beside
 from conpaas.errors import AgentError, BusyError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.features.backups.manager import BackupManager
 from conpaas.rpc import Job, Progress, Upload, scaled
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.dump_manager import DumpManager
 from conpaas_mysql.parts import data_volume
+from conpaas_mysql.sending import sent
 
 T = TypeVar("T")
 #: Seconds between two tries, and how many are made: what was given up ends in a moment.
@@ -69,14 +69,8 @@ class DatabaseBackupManager(DumpManager, BackupManager[MysqlAgent]):
         agent.end_backup_work()  # that of a manager which was killed
         upload = Upload(content, "the backup", size)
         try:
-            job = yield from scaled(
-                beside(
-                    lambda _: _again(lambda: begin(agent, upload), content),
-                    lambda: Progress(0, f"sending the backup to {node.id}"),
-                ),
-                0,
-                10,
-            )
+            sending = sent(upload, lambda file: _again(lambda: begin(agent, file), content))
+            job = yield from scaled(sending, 0, 10)
             return (yield from scaled(job, 10, 100))
         except GeneratorExit:
             agent.end_backup_work()

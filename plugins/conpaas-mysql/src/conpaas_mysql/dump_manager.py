@@ -17,7 +17,7 @@ from conpaas_mysql.cluster_manager import ClusterManager
 from conpaas_mysql.dump_file import DumpFile
 from conpaas_mysql.parts import USER, LoadReport
 from conpaas_mysql.passwords import NewPassword
-from conpaas_mysql.sending import Sending
+from conpaas_mysql.sending import sent
 
 _LOADING = "loading"  #: key of the store: the node that loads a dump, and which load it is
 
@@ -112,7 +112,7 @@ class DumpManager(ClusterManager):
             return agent.load_dump(dump=upload, load=load, unpacked_limit=limit)
 
         file.stream.seek(0)
-        loading = yield from scaled(Sending(file, send).run(), 0, 15)
+        loading = yield from scaled(sent(file, send), 0, 15)
         return (yield from scaled(loading, 15, 99))
 
     def _end_load(self, node: Node, load: str) -> None:

@@ -5,39 +5,33 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import IO, Generic, TypeVar, cast
+from typing import IO, TypeVar, cast
 
+from conpaas.beside import beside
 from conpaas.rpc import Job, Progress, Upload
 
 T = TypeVar("T")
-_PAUSE = 0.1  #: seconds between two looks at how far it is
 
 
-class Sending(Generic[T]):
-    """A file on its way.
+def sent(file: Upload, send: Callable[[Upload], T]) -> Job[T]:
+    """Send a file; given up, it breaks off, and the other side throws away what it has.
 
     Args:
         file: Read once.
         send: Sends it, and returns when it has arrived.
     """
+    stream = _Watched(file)
+    watched = Upload(cast("IO[bytes]", stream), file.filename, file.size)
 
-    def __init__(self, file: Upload, send: Callable[[Upload], T]) -> None:
-        self._stream = _Watched(file)
-        self._file = Upload(cast("IO[bytes]", self._stream), file.filename, file.size)
-        self._send = send
+    def work(given_up: threading.Event) -> T:
+        stream.given_up = given_up
+        return send(watched)
 
-    def run(self) -> Job[T]:
-        """Send it; given up, it breaks off, and the other side throws away what it has."""
-        with ThreadPoolExecutor(1) as pool:
-            sent = pool.submit(self._send, self._file)
-            try:
-                while not wait([sent], _PAUSE).done:
-                    percent = 100 * self._stream.sent // max(self._file.size or 0, 1)
-                    yield Progress(min(percent, 99), f"sending {self._file.filename}")
-            finally:
-                self._stream.given_up.set()
-            return sent.result()
+    def told() -> Progress:
+        percent = 100 * stream.sent // max(file.size or 0, 1)
+        return Progress(min(percent, 99), f"sending {file.filename}")
+
+    return (yield from beside(work, told))
 
 
 class _Watched(io.RawIOBase):
