@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from conpaas.errors import AgentError, InvalidError
+from conpaas.kept_settings import from_store, to_store
 from conpaas.state import State
-from conpaas_mysql.settings import MysqlConfig, from_store, to_store
+from conpaas_mysql.settings import MysqlConfig
 from conpaas_mysql.theatre import Theatre
 
 
@@ -48,7 +49,7 @@ def test_nothing_to_set_is_refused(theatre: Theatre) -> None:
 def test_settings_are_kept_before_a_start_and_the_defaults_are_not_noted() -> None:
     config = MysqlConfig().changed({"max_connections": 300, "innodb_buffer_pool_size": "512m"})
     assert to_store(config) == {"max_connections": 300, "innodb_buffer_pool_size": "512M"}
-    assert from_store(to_store(config)) == config
+    assert from_store(MysqlConfig, to_store(config)) == config
     assert "innodb_buffer_pool_size" not in MysqlConfig().to_server()
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from conpaas.errors import InvalidError
+from conpaas.kept_settings import from_store, to_store
 from conpaas.rpc import arguments_from_json, operations
 from conpaas_php.default_code import default_code
 from conpaas_php.manager import PhpManager
-from conpaas_php.settings import PhpConfig, from_store, size_in_bytes, to_store
+from conpaas_php.settings import PhpConfig, size_in_bytes
 
 SET = operations(PhpManager)["set_php_config"]
 
@@ -98,8 +99,8 @@ def test_two_sizes_may_rise_together() -> None:
 def test_a_store_keeps_what_differs_from_the_defaults() -> None:
     config = changed(memory_limit="1G", display_errors="on")
     assert to_store(config) == {"memory_limit": "1G", "display_errors": "on"}
-    assert from_store(to_store(config)) == config
-    assert from_store({"gone": "x"}) == PhpConfig()
+    assert from_store(PhpConfig, to_store(config)) == config
+    assert from_store(PhpConfig, {"gone": "x"}) == PhpConfig()
 
 
 def test_the_first_code_is_a_page_at_the_top_and_always_the_same() -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from conpaas.errors import ConPaaSError, WrongStateError
 from conpaas.features.volumes.manager import VolumeManager
+from conpaas.kept_settings import from_store
 from conpaas.manager.base import Node
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Job, patiently
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.faults import Picture, name_of
 from conpaas_mysql.noted import Noted
-from conpaas_mysql.settings import MysqlConfig, from_store
+from conpaas_mysql.settings import MysqlConfig
 
 MYSQL = "mysql"
 GLB = "glb"
@@ -44,7 +45,7 @@ class LookingManager(VolumeManager[MysqlAgent]):
     @property
     def config(self) -> MysqlConfig:
         """The settings."""
-        return from_store(self.store.get(SETTINGS, {}))
+        return from_store(MysqlConfig, self.store.get(SETTINGS, {}))
 
     @property
     def cluster_name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 from conpaas.errors import InvalidError
@@ -156,19 +156,6 @@ class MysqlConfig:
         if self.innodb_buffer_pool_size != AUTO:
             settings["innodb_buffer_pool_size"] = self.innodb_buffer_pool_size
         return settings
-
-
-def from_store(values: Mapping[str, str | int]) -> MysqlConfig:
-    """Return what a store holds; what it does not is as it is by default."""
-    known = {field.name for field in fields(MysqlConfig)}
-    found = {name: value for name, value in values.items() if name in known}
-    return MysqlConfig(**found)  # type: ignore[arg-type] # to_store wrote them
-
-
-def to_store(config: MysqlConfig) -> dict[str, str | int]:
-    """Return what differs from the defaults: those may be others one day."""
-    default = asdict(MysqlConfig())
-    return {name: value for name, value in asdict(config).items() if value != default[name]}
 
 
 def _tidy(value: str | int) -> str | int:

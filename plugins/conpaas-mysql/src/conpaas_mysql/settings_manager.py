@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conpaas.errors import ConPaaSError, InvalidError
+from conpaas.kept_settings import to_store
 from conpaas.rpc import Job, Progress, expose, scaled
 from conpaas.state import State
 from conpaas_mysql.looking import SETTINGS
@@ -18,7 +19,6 @@ from conpaas_mysql.settings import (
     SyncWait,
     VolumeMegabytes,
     WaitTimeout,
-    to_store,
 )
 from conpaas_mysql.settling import SettlingManager
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from conpaas.errors import InvalidError
+from conpaas.kept_settings import from_store, to_store
 from conpaas.rpc import Job, expose
 from conpaas.state import State
 from conpaas_php.agent import BackendPart, PhpAgent
@@ -22,9 +23,7 @@ from conpaas_php.settings import (
     PostMax,
     TimeZone,
     UploadMax,
-    from_store,
     size_in_bytes,
-    to_store,
 )
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.manager import WebManager
@@ -157,7 +156,7 @@ class PhpManager(WebManager[PhpAgent]):
 
     @property
     def _config(self) -> PhpConfig:
-        return from_store(self.store.get(_STORE, {}))
+        return from_store(PhpConfig, self.store.get(_STORE, {}))
 
     def _put(self, config: PhpConfig, message: str) -> Job[None]:
         yield from self.change(replace(self.goal, settings=config.to_php()), message)

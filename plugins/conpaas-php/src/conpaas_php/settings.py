@@ -6,7 +6,7 @@ import functools
 import re
 import zoneinfo
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import msgspec
@@ -138,19 +138,6 @@ _TIDY: dict[str, Callable[[str], str]] = {
     "post_max_size": str.upper,
     "disable_functions": lambda text: ",".join(_split(text)),
 }
-
-
-def from_store(values: Mapping[str, str | int]) -> PhpConfig:
-    """Return what a store holds; what it does not is as it is by default."""
-    known = {field.name for field in fields(PhpConfig)}
-    found = {name: value for name, value in values.items() if name in known}
-    return PhpConfig(**found)  # type: ignore[arg-type] # to_store wrote them
-
-
-def to_store(config: PhpConfig) -> dict[str, str | int]:
-    """Return what differs from the defaults: those may be others one day."""
-    default = asdict(PhpConfig())
-    return {name: value for name, value in asdict(config).items() if value != default[name]}
 
 
 def _tidy(name: str, value: str | int) -> str | int:
