@@ -173,7 +173,11 @@ def test_clients_see_declarations_and_no_server() -> None:
 
 
 def test_only_tests_import_the_testing_kit() -> None:
-    assert broken(lambda i: room(i.what) == "testing" and room(i.by) != "testing") == []
+    def is_kit(name: str) -> bool:
+        # Plugins bring kits of their own, for the tests of others: conpaas_mysql.balancer_testing.
+        return room(name) == "testing" or (_is_plugin(name) and name.endswith("testing"))
+
+    assert broken(lambda i: room(i.what) == "testing" and not is_kit(i.by)) == []
 
 
 # -- plugins ------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import time
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any
 from conpaas.agent.base import AgentPlace
 from conpaas.rpc import finish
 from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.waiting import eventually as eventually
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.client import Session, session
 from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Member, Transfer
@@ -40,19 +40,6 @@ SMALL = {
 def new_address() -> str:
     """Return an address of this machine that nobody else here has."""
     return f"{_NETWORK}.{next(_addresses) % 253 + 2}"
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait until something becomes true.
-
-    Raises:
-        TimeoutError: It does not.
-    """
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError("it did not happen in time")
-        time.sleep(0.05)
 
 
 def in_parallel(*actions: Callable[[], object]) -> None:

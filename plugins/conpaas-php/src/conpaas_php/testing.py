@@ -9,9 +9,8 @@ import logging
 import os
 import socket
 import tarfile
-import time
 from collections import UserDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import psutil
 from conpaas.agent.base import AgentPlace
 from conpaas.rpc import Upload, finish
 from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.waiting import eventually as eventually
 from conpaas_php.agent import BackendPart, PhpAgent
 from conpaas_web.parts import ProxyPart, SessionStore, WebPart
 
@@ -95,19 +95,6 @@ def raw(address: str, first: str, *lines: str, port: int = 80) -> bytes:
         request = [first, f"Host: {address}", "Connection: close", *lines, "", ""]
         connection.sendall("\r\n".join(request).encode("latin-1"))
         return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until something becomes true.
-
-    Raises:
-        TimeoutError: It does not.
-    """
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise TimeoutError("it did not happen in time")
-        time.sleep(0.02)
 
 
 def archive(files: Mapping[str, str | bytes]) -> Upload:
