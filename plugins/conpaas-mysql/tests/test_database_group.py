@@ -179,6 +179,7 @@ def test_the_last_one_that_left_in_order_knows_it(trio: Databases) -> None:
     in_parallel(nodes[0].join, nodes[1].join)
 
 
+@pytest.mark.long
 def test_a_member_that_waits_for_others_tells_no_position(trio: Databases) -> None:
     nodes = nodes_of(trio)
     for node in nodes:

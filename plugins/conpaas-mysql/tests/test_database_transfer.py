@@ -16,6 +16,8 @@ from conpaas_mysql.mariadb import NAME
 from conpaas_mysql.parts import Transfer
 from conpaas_mysql.testing import Databases, Node, eventually
 
+pytestmark = pytest.mark.long
+
 
 def is_synced(node: Node) -> bool:
     return node.status().ready and node.status().state == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -98,6 +99,7 @@ def test_when_a_database_was_started_is_the_same_until_it_is_killed(node: Node) 
     assert figures(node)["conpaas_mysql_started_seconds",] == first
     node.start_agent()
     assert figures(node)["conpaas_mysql_started_seconds",] == first
+    eventually(lambda: time.time() >= first + 1)  # it is told in whole seconds
     node.kill()
     eventually(lambda: figures(node).get(("conpaas_mysql_started_seconds",), first) > first)
 
