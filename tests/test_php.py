@@ -90,7 +90,6 @@ def test_it_is_scaled_as_the_manual_prints_it(site: Hosted, anna: WikiVisitor) -
     site.refused("remove_nodes --proxy 2", "Not enough 'proxy' nodes will be left")
 
 
-@pytest.mark.long
 def test_a_backend_and_a_web_node_come_from_another_cloud(site: Hosted) -> None:
     site.ok("add_nodes --backend 1 --web 1 --cloud mycloud")
     clouds = [node["cloud"] for node in site.nodes() if node["role"] in ("backend", "web")]
