@@ -233,6 +233,7 @@ def test_a_script_outlives_its_agent(
     assert log.count("run ") == 1
 
 
+@pytest.mark.long
 def test_a_node_that_is_not_replaced_is_told_as_lost_and_booted_again(
     nutshell: Nutshell, cps: CommandLine, running: int, counter: int
 ) -> None:
@@ -330,6 +331,7 @@ def test_a_service_that_cannot_start_can_be_repaired(
     cps.ok(f"cps-service remove {running} {sid}")
 
 
+@pytest.mark.long
 def test_an_application_that_cannot_start_can_be_stopped_and_started(
     nutshell: Nutshell, cps: CommandLine
 ) -> None:

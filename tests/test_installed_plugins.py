@@ -8,6 +8,8 @@ from conpaas.plugins import Plugins
 from conpaas.testing import ServiceConformance
 
 
+# Those of this tree run the kit beside their other tests, every day.
+@pytest.mark.long
 class TestInstalled(ServiceConformance):
     @pytest.fixture(params=sorted(Plugins.installed().services), autouse=True)
     def every_service(self, request: pytest.FixtureRequest) -> None:

@@ -64,6 +64,7 @@ def test_members_know_each_other_and_what_one_is_told_all_know(trio: Databases) 
     nodes[1].join()
 
 
+@pytest.mark.long
 def test_a_killed_member_gets_what_it_missed_and_no_more(trio: Databases) -> None:
     first, second, third = nodes_of(trio)
     second.kill(stay_down=True)
@@ -147,6 +148,7 @@ def test_all_that_are_killed_at_once_find_together_by_themselves(trio: Databases
     assert [ids(node) for node in nodes] == [[7]] * 3
 
 
+@pytest.mark.long
 def test_without_their_records_the_one_that_has_most_begins_and_the_others_join(
     trio: Databases,
 ) -> None:
@@ -169,6 +171,7 @@ def test_without_their_records_the_one_that_has_most_begins_and_the_others_join(
     assert [ids(node) for node in nodes] == [[8]] * 3
 
 
+@pytest.mark.long
 def test_the_last_one_that_left_in_order_knows_it(trio: Databases) -> None:
     nodes = nodes_of(trio)
     for node in nodes:

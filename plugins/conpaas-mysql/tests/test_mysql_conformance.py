@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from conpaas.testing import ServiceConformance
-
-# tests/test_installed_plugins.py runs the same every day.
-pytestmark = pytest.mark.long
 
 
 class TestConformance(ServiceConformance):
