@@ -77,6 +77,7 @@ def on_postgresql(make_nutshell: Callable[..., Nutshell], postgresql: str) -> It
     made.destroy()
 
 
+@pytest.mark.long
 def test_a_director_on_postgresql_runs_an_application(on_postgresql: Nutshell) -> None:
     cps = on_postgresql.cps
     assert not (on_postgresql.home / "director" / "director.db").exists()

@@ -91,6 +91,7 @@ def real() -> Iterator[Real]:
         yield Real(cluster)
 
 
+@pytest.mark.long
 def test_a_real_cluster_loses_a_server_and_a_machine_and_is_stopped_and_started(
     real: Real,
 ) -> None:
