@@ -17,7 +17,7 @@ from harness import Figure, alternate, median_of
 from machines import Application, nutshell
 from php_services import address_of, wrk
 
-from conpaas.rpc import Upload, finish
+from conpaas.rpc import Upload, finish, patiently
 
 _TESTS = Path(__file__).parents[1]
 _PASSWORD = "correct horse 7"
