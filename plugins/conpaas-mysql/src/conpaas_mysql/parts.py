@@ -10,7 +10,6 @@ GROUP_PORT = 4567  #: group communication of Galera
 INCREMENTAL_PORT = 4568  #: incremental state transfer (IST)
 SNAPSHOT_PORT = 4444  #: state snapshot transfer (SST)
 HEALTH_PORT = 9200  #: answers 200 on a database that takes queries, else 503
-BALANCER_STATUS_PORT = 8404  #: haproxy's own metrics, on the loopback interface only
 USER = "mysqldb"  #: the user's account, and the system user that may use it locally
 
 #: How a joining node gets its data when it lacks too much of it.
