@@ -78,8 +78,8 @@ def tree(directory: Path) -> tuple[Path, Path]:
     return code, archive
 
 
-def install(url: str, host: str, password: str) -> None:
-    """Create the database, and set the blog up as its form does."""
+def create_database(host: str, password: str) -> None:
+    """Create the blog's database: without it no page of the blog answers."""
     address, _, port = host.partition(":")
     done = subprocess.run(
         ["mariadb", "--no-defaults", "-h", address, "-P", port or "3306", "-u", "mysqldb",
@@ -88,6 +88,10 @@ def install(url: str, host: str, password: str) -> None:
     )  # fmt: skip
     if done.returncode != 0:
         raise BenchError(f"{host}: {done.stderr}")
+
+
+def install(url: str, password: str) -> None:
+    """Set the blog up as its form does; its database is there."""
     fields = {
         "weblog_title": "Bench", "user_name": "anna", "admin_password": password,
         "admin_password2": password, "pw_weak": "1", "admin_email": "anna@example.org",

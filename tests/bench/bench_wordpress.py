@@ -28,7 +28,7 @@ def measure(runs: int) -> Iterator[Figure]:
     """Measure both."""
     # What WordPress is made of is known to the tests.
     sys.path.append(str(_TESTS))
-    from bare_wordpress import BareWordpress, install, tree
+    from bare_wordpress import BareWordpress, create_database, install, tree
 
     with ExitStack() as stack:
         directory = Path(
@@ -51,10 +51,12 @@ def measure(runs: int) -> Iterator[Figure]:
         with archive.open("rb") as content:
             upload = Upload(content, archive.name, archive.stat().st_size)
             version = php.manager.upload_code(filename=upload).codeVersionId
+        for host in (bare.database, mysql.manager.get_address().host):
+            create_database(host, _PASSWORD)
         finish(php.manager.enable_code(code_version=version))
         url = address_of(php)
-        for one, host in ((bare.url, bare.database), (url, mysql.manager.get_address().host)):
-            install(one, host, _PASSWORD)
+        for one in (bare.url, url):
+            install(one, _PASSWORD)
         base, ours = alternate(
             lambda: wrk(bare.url, _SECONDS, _CLIENTS),
             lambda: wrk(url, _SECONDS, _CLIENTS),
