@@ -22,6 +22,7 @@ from conpaas.rpc import (
     JobReport,
     JobStarted,
     JobState,
+    JobStep,
     Operation,
     Progress,
     Upload,
@@ -300,6 +301,24 @@ def test_following_a_job_yields_its_progress_and_returns_its_result():
     )
     assert result == Answer("x", 1)
     assert list(dict.fromkeys(seen)) == [Progress(0, ""), Progress(10, "one"), Progress(50, "two")]
+
+
+def test_steps_that_came_and_went_between_two_looks_are_yielded_too():
+    steps = tuple(JobStep(0.0, 10 * n, f"step {n}") for n in range(4))
+    seen = []
+    finish(
+        watching(
+            report(JobState.RUNNING, 0, "step 0", steps=steps[:1]),
+            report(JobState.RUNNING, 25, "step 2", steps=steps[:3]),
+            report(JobState.DONE, 100, "step 3", steps=steps, result={"text": "x", "count": 1}),
+        ),
+        seen.append,
+    )
+    assert seen == [
+        *(Progress(0, "step 0"), Progress(0, "step 0")),
+        *(Progress(10, "step 1"), Progress(20, "step 2"), Progress(25, "step 2")),
+        Progress(30, "step 3"),
+    ]
 
 
 @pytest.mark.parametrize("kind", [AgentError, BusyError, NotFoundError])

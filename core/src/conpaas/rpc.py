@@ -327,9 +327,12 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Job[Any]:
-    """Watch a job: yield its progress, return its result or raise its error."""
+    """Watch a job: yield its progress, return its result or raise its error.
+
+    Steps that came and went between two looks are yielded too: what moved where must be told.
+    """
     seen: Progress | None = None
-    pause, answered = 0.02, clock()
+    pause, answered, told = 0.02, clock(), 0
     while True:
         try:
             report = channel.report(watch)
@@ -340,6 +343,10 @@ def follow(
                 raise
             report = None
         if report is not None:
+            for missed in report.steps[told:]:
+                told, pause = told + 1, 0.02
+                seen = Progress(missed.percent, missed.message)
+                yield seen
             step = Progress(report.percent, report.message)
             if report.state is JobState.DONE:
                 return from_json(report.result, hint, "result")
