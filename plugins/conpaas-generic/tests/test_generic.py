@@ -350,7 +350,7 @@ def restart(generic: Generic, role: Role) -> None:
 def test_killing_agents_or_manager_during_init_changes_nothing(
     generic: Generic, tmp_path: Path, role: Role
 ) -> None:
-    version = slowly_enabled(generic, tmp_path / "go", eventually)
+    version = slowly_enabled(generic, tmp_path / "go")
     restart(generic, role)
     assert [agent.is_running() for agent in generic.agents] == [["init"]] * 2
     (tmp_path / "go").touch()
