@@ -388,6 +388,10 @@ def test_a_runner_that_was_stopped_cannot_save_its_script(
 ) -> None:
     start(scripts, code(run=f"echo $$ > {tmp_path}/pid; kill -STOP $PPID; sleep 600"), "run")
     eventually(lambda: alive(tmp_path / "pid"))
+    (run,) = scripts.running()
+    assert run.runner is not None
+    runner = psutil.Process(run.runner.pid)
+    eventually(lambda: runner.status() == psutil.STATUS_STOPPED)
     scripts.kill(patience=0.3)
     eventually(lambda: status(scripts, "run") == KILLED)
     eventually(lambda: alive(tmp_path / "pid") == [])
