@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from conpaas.errors import BusyError
+from conpaas.errors import BusyError, UnreachableError
 
 T = TypeVar("T")
 
@@ -114,14 +114,24 @@ def scaled(job: Job[T], low: int, high: int) -> Job[T]:
         yield Progress(low + (high - low) * step.percent // 100, step.message)
 
 
-def patiently(begin: Callable[[], Job[T]], sleep: Callable[[float], None] = time.sleep) -> Job[T]:
+def patiently(
+    begin: Callable[[], Job[T]], sleep: Callable[[float], None] = time.sleep, away: float = 0.0
+) -> Job[T]:
     """Run a job as soon as nothing else is at work on what it changes.
 
     For jobs that may be asked for twice: after a crash the one before may still be at work.
+
+    Args:
+        begin: Asks for it.
+        sleep: Waits for seconds.
+        away: Seconds for which who is asked may not answer: it may be coming back.
     """
+    until = time.monotonic() + away
     while True:
         try:
             return (yield from begin())
-        except BusyError as busy:
-            yield Progress(0, str(busy))
+        except (BusyError, UnreachableError) as error:
+            if isinstance(error, UnreachableError) and time.monotonic() > until:
+                raise
+            yield Progress(0, str(error))
             sleep(0.2)
