@@ -14,7 +14,7 @@ import pytest
 from conpaas_mysql.galera import saved
 from conpaas_mysql.mariadb import NAME
 from conpaas_mysql.parts import Transfer
-from conpaas_mysql.testing import Databases, Node, eventually
+from conpaas_mysql.testing import Databases, Node, eventually, in_parallel
 
 pytestmark = pytest.mark.long
 
@@ -109,6 +109,37 @@ def test_a_member_that_is_killed_while_it_gets_a_copy_begins_anew_by_itself(
     assert first.status().members == ("mysql-1", "mysql-2")
     words = second.agent.database.log.read_text()
     assert "openssl based encryption" in words or "Using stunnel for SSL encryption" in words
+
+
+def test_when_the_only_giver_is_killed_both_come_back_and_the_copy_begins_anew(
+    databases: Databases,
+) -> None:
+    first = with_data(databases)
+    second = databases.machine()
+    databases.configure()
+    joining = threading.Thread(target=second.join)
+    joining.start()
+    frozen = freeze(sends_rsync(first))
+    pid = first.supervisor.pid(NAME)
+    first.kill()
+    thaw(frozen)
+    eventually(lambda: first.supervisor.pid(NAME) not in (None, pid))
+    joining.join(100)
+    eventually(lambda: is_synced(first) and is_synced(second), 100)
+    assert sums(first) == sums(second)
+
+
+def test_two_on_one_machine_get_copies_by_mariabackup_at_once(databases: Databases) -> None:
+    databases.transfer = "mariabackup"
+    with_data(databases)
+    databases.grow()
+    two = [databases.machine(), databases.machine()]
+    databases.configure()
+    in_parallel(*(node.join for node in two))
+    assert len({str(sums(node)) for node in databases.nodes}) == 1
+    assert all(len(node.status().members) == 4 for node in two)
+    for node in two:
+        assert "SST failed" not in node.agent.database.log.read_text()
 
 
 def test_when_the_giver_dies_another_one_gives(databases: Databases) -> None:

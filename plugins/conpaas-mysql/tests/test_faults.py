@@ -31,6 +31,16 @@ def test_a_killed_database_rejoins_by_itself_and_the_history_says_so(theatre: Th
     assert not theatre.host.manager.is_outdated()
 
 
+def test_each_restart_is_told_once_however_soon_it_follows(theatre: Theatre) -> None:
+    theatre.start(mysql=2)
+    theatre.look()
+    told = f"mysql-2 ({theatre.address('mysql-2')}) had stopped: it has rejoined"
+    for number in (1, 2, 3):
+        theatre.kill("mysql-2")
+        theatre.settle()
+        assert theatre.history().count(told) == number
+
+
 def test_while_nothing_happens_nothing_is_done(theatre: Theatre, stage: Any) -> None:
     theatre.start(mysql=2, glb=1)
     before, stage.events = theatre.history(), []

@@ -96,7 +96,13 @@ def recover(directories: Directories) -> galera.Saved:
     if left.number >= 0 or not left.cluster:
         return left
     answer = subprocess.run(
-        [PROGRAM, f"--defaults-file={directories.options_file}", "--wsrep-recover"],
+        [
+            PROGRAM,
+            f"--defaults-file={directories.options_file}",
+            # It may be another server's.
+            f"--datadir={directories.data}",
+            "--wsrep-recover",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
