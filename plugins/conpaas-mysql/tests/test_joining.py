@@ -125,7 +125,7 @@ def test_when_the_machine_of_the_joiner_dies_its_job_fails_at_once_and_the_other
     theatre.break_machines("mysql-2")
     assert not theatre.write()  # it was one of two
     # What it is told by depends on who notices first.
-    with pytest.raises(AgentError, match="mysql-2|node-3"):
+    with pytest.raises(AgentError, match=r"mysql-2|node-3"):
         see(theatre, lambda: next(job) is None)
     theatre.idle()
     theatre.settle()
