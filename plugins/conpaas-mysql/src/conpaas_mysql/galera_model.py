@@ -249,9 +249,13 @@ class World:
         self._judge()
 
     def _end_copies(self) -> None:
-        """Have those end whose donors are gone: they are started again by their machines."""
+        """Have those end whose donors are gone: they are started again by their machines.
+
+        Who has lost the others too waits for ever.
+        """
         for address, server in list(self.servers.items()):
-            if server.donor and server.donor not in self.component(address):
+            gone = server.donor not in self.component(address)
+            if server.donor and server.is_primary and gone:
                 self.kill(address)
                 return  # which has settled all
 
@@ -266,7 +270,9 @@ class World:
                 self._make_primary(component)
                 return
         recovered = {self._recovered(address) for address in component}
-        if any(view and view <= component for view in recovered):
+        # Who waits for its copy since before remembers another past than who was started again.
+        waiting = any(self.servers[address].donor for address in component)
+        if not waiting and any(view and view <= component for view in recovered):
             self._make_primary(component)
             return
         for address in component:

@@ -202,8 +202,10 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         until = time.monotonic() + (_PATIENCE if gets else 0.0)
         while not self.world.takes_queries(self.place.address):
             if time.monotonic() > until:
+                if self.server is not None and self.server.donor:
+                    self.world.kill(self.place.address)
                 raise AgentError("it finds nobody to join")
-            if self.server is not None and self.server.donor:
+            if self.server is not None and self.server.donor and self.server.is_primary:
                 until = time.monotonic() + _PATIENCE
             yield Progress(50, "the database gets the data")
             time.sleep(0.01)
