@@ -350,6 +350,30 @@ def test_the_managers_machine_is_lost_and_the_next_one_knows_the_cluster(
     assert theatre.write()
 
 
+def test_a_replacement_that_failed_half_way_is_taken_up_and_not_made_twice(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    machines, release = theatre.host.machines, theatre.host.machines.release
+    failed: list[Any] = []
+
+    def fail_once(nodes: Any) -> Any:
+        if nodes and not failed:
+            failed.extend(nodes)
+            raise AgentError("the director does not answer")
+        return release(nodes)
+
+    monkeypatch.setattr(machines, "release", fail_once)
+    theatre.break_machines("mysql-2")
+    theatre.settle()
+    assert [node.role for node in failed] == ["mysql"]
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert sorted(theatre.nodes().values()) == ["mysql", "mysql"]
+    assert len(theatre.cluster.provider.machines) == 3
+    assert theatre.write()
+
+
 def test_data_that_is_gone_is_never_made_anew(theatre: Theatre, stage: Any) -> None:
     theatre.start()
     theatre.write()

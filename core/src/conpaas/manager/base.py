@@ -239,10 +239,15 @@ class ServiceManager(
 
         For jobs that take long: while one is at work, nobody else replaces what is lost.
         """
-        yield Progress(0, f"asking for {machines(len(lost))} instead")
-        roles = [node.role for node in lost]
-        kept = self._kept_addresses(roles, lost)
-        added = yield from scaled(self.place.machines.provide(roles, None, kept, lost), 0, 70)
+        # A try before may have come so far, and have failed then.
+        heirs = {(node.role, node.position): node for node in self.nodes}
+        there = [heirs[n.role, n.position] for n in lost if (n.role, n.position) in heirs]
+        alone = [node for node in lost if (node.role, node.position) not in heirs]
+        yield Progress(0, f"asking for {machines(len(alone))} instead")
+        roles = [node.role for node in alone]
+        kept = self._kept_addresses(roles, alone)
+        new = yield from scaled(self.place.machines.provide(roles, None, kept, alone), 0, 70)
+        added = [*there, *new]
         yield from scaled(self.initialise(added), 70, 80)
         yield from scaled(self.place.machines.release(lost), 80, 85)
         added = self.place.nodes.succeed(lost, added)

@@ -42,6 +42,10 @@ class JoiningManager(EquippingManager):
             AgentError: One of those that were to join cannot, if the round is strict.
         """
         joiners = Joiners(lambda node: self.run_on(node, lambda agent: agent.join_database()))
+        if self.place.resuming:
+            # A node that was put in the place of a lost one before a crash may lack its volumes.
+            softly = replace(this, strict=False)
+            yield from self.attempt(softly, self.equip(self.nodes), 0, 0)
         try:
             yield from self._join(this, joiners)
         finally:
