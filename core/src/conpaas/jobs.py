@@ -359,10 +359,7 @@ class JobRunner:
         return value
 
     def remembered(self, key: str) -> list[Any]:
-        """Return what the jobs that have not ended decided under ``key``, or a key below it.
-
-        A key is below another when it begins with that and a blank.
-        """
+        """Return what jobs that have not ended decided under ``key``, or it and more words."""
         rows = self._records.execute("SELECT memo FROM job WHERE state = 'running'")
         pairs = [pair for row in rows for pair in json.loads(row["memo"]).items()]
         return [value for found, value in pairs if f"{found} ".startswith(f"{key} ")]
