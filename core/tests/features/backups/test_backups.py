@@ -222,6 +222,40 @@ def test_a_place_that_is_none_is_refused(shop):
     assert shop.user.get_backup_schedule().place == "manager"
 
 
+def test_a_backup_on_a_volume_is_read_again_by_who_was_disturbed(shop, orders, monkeypatch):
+    shop.user.set_backup_schedule(place=shop.volume())
+    name = shop.run(shop.user.backup()).name
+    shop.user.write(text="second")
+    read, seen = orders.read_backup, []
+
+    def read_twice(self, content, size):
+        seen.append(content.read(3))
+        content.seek(0)
+        yield from read(self, content, size)
+
+    monkeypatch.setattr(orders, "read_backup", read_twice)
+    shop.run(shop.user.restore(name=name))
+    assert (seen, shop.user.read()) == ([b"TEX"], "first")
+
+
+def test_restoring_waits_for_what_a_manager_that_was_killed_has_left_to_the_node(shop):
+    shop.user.set_backup_schedule(place=shop.volume())
+    name = shop.run(shop.user.backup()).name
+    shop.user.write(text="second")
+    agent = shop.manager.host(1).manager.agent
+    (node,) = shop.manager.host(1).manager.nodes
+    long = agent(node).ponder()
+    next(long)
+    restoring = threading.Thread(target=lambda: shop.run(shop.user.restore(name=name)))
+    restoring.start()
+    shop.cluster.wait(lambda: "ponder" in shop.manager.runner.latest(1)[0].message)
+    assert shop.user.read() == "second"
+    shop.root.joinpath("enough").touch()
+    list(long)
+    restoring.join(30)
+    assert shop.user.read() == "first"
+
+
 def test_backups_on_a_volume_that_is_detached_wait_for_it(shop):
     shop.user.set_backup_schedule(place=shop.volume())
     name = shop.run(shop.user.backup()).name

@@ -43,8 +43,9 @@ class BackupManager(MakingManager[A], abc.ABC):
     May override:
         ``check_backup_place(volume)``: raise when backups must not lie on a volume.
 
-    ``content`` is a file to be read once, of ``size`` bytes, whose checksum is right.  A backup
-    gives way to every other job: to write and to check may take long, but a fault never waits.
+    ``content`` is a file of ``size`` bytes whose checksum is right; it can be read again from its
+    beginning (``content.seek(0)``), and from nowhere else.  A backup gives way to every other
+    job: to write and to check may take long, but a fault never waits.
     """
 
     # -- given to users -----------------------------------------------------------------------
