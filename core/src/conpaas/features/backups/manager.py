@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from conpaas.errors import ConPaaSError
+from conpaas.errors import ConPaaSError, NotFoundError
 from conpaas.features.backups.agent import BackupAgent
 from conpaas.features.backups.book import BY_HAND, MANAGER, SAFETY, SCHEDULED
 from conpaas.features.backups.making import MakingManager
@@ -71,7 +71,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         states=(State.RUNNING,),
         resumes=True,
         gives_way=True,
-        done="Backup '{name}' is good: {verified}",
+        done="Backup '{name}' is {verified}.",
     )
     def verify_backup(self, name: BackupName) -> Job[BackupRow]:
         """Read a backup into a place that is thrown away afterwards, and tell what is in it."""
@@ -88,7 +88,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         resumes=True,
         done="Backup '{name}' is restored.{before}",
         confirm="What the service keeps now is replaced by what is in the backup. A backup of it "
-        "is made first, unless --unsaved says otherwise.",
+        "is made first, unless you want none.",
     )
     def restore(
         self,
@@ -164,7 +164,10 @@ class BackupManager(MakingManager[A], abc.ABC):
         missed is made up for as soon as the service is RUNNING and has nothing else to do.
         """
         if place is not None and place != MANAGER:
-            self.check_backup_place(self.volumes.find(place))
+            try:
+                self.check_backup_place(self.volumes.find(place))
+            except NotFoundError as error:
+                raise NotFoundError(f"place: {error}; or say {MANAGER}") from error
             shelf_of(self, place)
         before, now = self.backups.schedule, self.place.samples.now()
         changes: dict[str, object] = {
