@@ -118,13 +118,23 @@ class Correspondent:
         with self._blog() as blog:
             return int(str(blog.wp.newPost(1, ADMIN, PASSWORD, content)))
 
+    def delete(self, title: str) -> None:
+        """Delete the posts of a title."""
+        with self._blog() as blog:
+            for post in self._posts(blog):
+                if post["post_title"] == title:
+                    blog.wp.deletePost(1, ADMIN, PASSWORD, post["post_id"])
+
     def titles(self) -> list[str]:
         """Return the titles of all posts that are published."""
-        wanted = {"number": 10_000, "post_status": "publish"}
         with self._blog() as blog:
-            posts = blog.wp.getPosts(1, ADMIN, PASSWORD, wanted, ["post_title"])
+            return [str(post["post_title"]) for post in self._posts(blog)]
+
+    def _posts(self, blog: xmlrpc.client.ServerProxy) -> list[dict[str, str]]:
+        wanted, fields = {"number": 10_000, "post_status": "publish"}, ["post_id", "post_title"]
+        posts = blog.wp.getPosts(1, ADMIN, PASSWORD, wanted, fields)
         assert isinstance(posts, list)
-        return [str(post["post_title"]) for post in posts]
+        return posts
 
     def _blog(self) -> xmlrpc.client.ServerProxy:
         return xmlrpc.client.ServerProxy(self._address, _Patient(self._seconds))

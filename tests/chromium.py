@@ -42,6 +42,15 @@ def watched_page(address: str) -> Iterator[Page]:
         assert wrong == []
 
 
+def log_in(page: Page, username: str, password: str) -> None:
+    """Log in to a director."""
+    visit(page, "/login")
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Password").fill(password)
+    press(page, "Log in")
+    expect(page.get_by_role("button", name="Log in")).to_have_count(0)
+
+
 def press(page: Page, name: str) -> None:
     """Press a button or a link that looks like one, within the page."""
     main = page.locator("main")

@@ -46,7 +46,7 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             if nutshell.home.exists():
                 nutshell.destroy()  # an earlier run was killed
             at_end.callback(nutshell.destroy)
-            nutshell.ok("start")
+            nutshell.start()
             return nutshell
 
         yield make

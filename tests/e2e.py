@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shlex
 import signal
 import ssl
@@ -184,6 +185,8 @@ class Nutshell:
         self.links = directory / "bin"
         self.cps = CommandLine(self.user, self.links)
         self._host = CommandLine(self.user)
+        #: Of the user, once it was started for the first time.
+        self.password = ""
 
     # -- its life -----------------------------------------------------------------------------
 
@@ -198,6 +201,11 @@ class Nutshell:
         ran = self.run(command)
         assert ran.code == 0, f"{ran}\n{self.logs()}"
         return ran.out
+
+    def start(self) -> None:
+        """Start it; the first time it says what the user's password is."""
+        if found := re.search(r"^User 'test', password '(.*)'", self.ok("start"), re.MULTILINE):
+            self.password = found[1]
 
     def destroy(self) -> None:
         """Destroy it and leave the images, which all nutshells share."""

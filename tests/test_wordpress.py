@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import wordpress
 from blogger import TITLE, Blogger, Correspondent
-from chromium import chromium
+from chromium import chromium, job_done, log_in, visit
 from documents import DOCS
 from e2e import Nutshell
 from hosted import Hosted
@@ -25,6 +25,8 @@ from writers import Author, database_titles, kill_machine, php_titles
 
 PAGE = DOCS / "tutorial" / "wordpress.md"
 PASSWORD = "correct horse 7"
+#: The page of the MySQL service.
+DATABASES = "/applications/1/services/1"
 POST = "Hello from the mountains"
 
 
@@ -92,6 +94,18 @@ def browser() -> Iterator[Browser]:
 def author(browser: Browser) -> Page:
     """Who is logged in once she has done so."""
     return _new_page(browser)
+
+
+@pytest.fixture(scope="module")
+def owner(blog: Blog, browser: Browser) -> Iterator[Page]:
+    """The page of the MySQL service, as its owner has it open."""
+    context = browser.new_context(
+        base_url=f"https://{blog.nutshell.address}", ignore_https_errors=True
+    )
+    page = context.new_page()
+    log_in(page, "test", blog.nutshell.password)
+    yield page
+    context.close()
 
 
 @pytest.fixture
@@ -187,6 +201,39 @@ def test_each_backend_and_each_database_has_every_post(blog: Blog) -> None:
         titles = database_titles(node["ip"], PASSWORD)
         assert set(titles) >= blog.written
         assert len(titles) == len(set(titles))
+
+
+def test_a_post_that_was_deleted_comes_back_with_a_backup(blog: Blog, owner: Page) -> None:
+    name = blog.mysql.rows("backup")["name"]
+    visit(owner, DATABASES)
+    owner.get_by_role("button", name=f"Verify {name}").click()
+    job_done(owner)
+    expect(owner.locator(".steps")).to_contain_text(f"Backup '{name}' is good")
+    Correspondent(blog.url).delete(POST)
+    assert POST not in Correspondent(blog.url).titles()
+    blog.mysql.ok(f"restore {name} --yes")
+    assert set(Correspondent(blog.url).titles()) >= blog.written
+    for node in blog.mysql.nodes("mysql"):
+        assert set(database_titles(node["ip"], PASSWORD)) >= blog.written
+
+
+def test_a_post_that_was_deleted_comes_back_with_a_dump_that_was_downloaded(
+    blog: Blog, owner: Page, tmp_path: Path
+) -> None:
+    visit(owner, DATABASES)
+    with owner.expect_download() as download:
+        owner.get_by_role("link", name="Download a dump").click()
+    dump = tmp_path / download.value.suggested_filename
+    download.value.save_as(dump)
+    Correspondent(blog.url).delete(POST)
+    assert POST not in Correspondent(blog.url).titles()
+    dumps = owner.get_by_role("region", name="Dumps")
+    dumps.locator("input[type=file]").set_input_files(dump)
+    dumps.get_by_role("button", name="Load it").click()
+    job_done(owner)
+    assert set(Correspondent(blog.url).titles()) >= blog.written
+    for node in blog.mysql.nodes("mysql"):
+        assert set(database_titles(node["ip"], PASSWORD)) >= blog.written
 
 
 def test_machines_of_a_database_and_a_backend_die_and_no_post_is_lost(blog: Blog) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextvars
+import queue
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import closing
+from typing import TypeVar, cast
 
+from conpaas.errors import ConPaaSError
 from conpaas.rpc import Job, Progress
 
 T = TypeVar("T")
@@ -47,3 +50,37 @@ def beside(work: Callable[[threading.Event], T], told: Callable[[], Progress]) -
     if errors:
         raise errors[0]
     return results[0]
+
+
+def job_beside(job: Job[T], told: str) -> Job[T]:
+    """Run a job of which a step may block: it can be given up meanwhile.
+
+    Args:
+        job: Is closed when nobody waits for it any more, as soon as its present step is over.
+        told: What to tell until its first step.
+    """
+    steps: queue.SimpleQueue[Progress] = queue.SimpleQueue()
+
+    def work(given_up: threading.Event) -> T:
+        try:
+            while not given_up.is_set():
+                steps.put(next(job))
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        job.close()
+        raise ConPaaSError("nobody waits for it any more")
+
+    latest = Progress(0, told)
+    following = beside(work, lambda: latest)
+    with closing(following):
+        while True:
+            try:
+                next(following)
+            except StopIteration as stop:
+                while not steps.empty():
+                    yield steps.get()
+                return cast("T", stop.value)
+            while not steps.empty():
+                latest = steps.get()
+                yield latest
+            yield latest

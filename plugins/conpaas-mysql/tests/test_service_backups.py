@@ -56,7 +56,7 @@ def shop():
 def test_a_backup_is_made_verified_and_restored(shop):
     made = shop.run(shop.service.backup())
     checked = shop.run(shop.service.verify_backup(name=made.name))
-    assert checked.verified.endswith("): 1 database, 1 table, 3 rows")
+    assert checked.verified.endswith(": 1 database, 1 table, 3 rows")
     shop.sql("DELETE FROM shop.cake WHERE id > 1", "CREATE DATABASE newer")
     restored = shop.run(shop.service.restore(name=made.name))
     assert shop.cakes() == 3
@@ -84,7 +84,7 @@ def test_backups_are_made_by_themselves_and_tried(shop):
 
     eventually(once_more, 60)
     first = made()[0]
-    assert "): 1 database, 1 table, 3 rows" in first.verified
+    assert ": 1 database, 1 table, 3 rows" in first.verified
     eventually(lambda: next_one() > dt.datetime.now(dt.UTC))
     due = next_one()
     shop.cluster.sampling_clock.advance(seconds=24 * 3600)
@@ -116,6 +116,10 @@ def test_a_data_volume_grows_and_where_it_must_be_detached_its_database_pauses(s
     row = shop.run(shop.service.grow_volume(vol_name=volume, vol_size=size + 200))
     assert (row.vol_size, row.state, stopped) == (size + 200, "attached", [True])
     assert shop.cakes() == 3
+    told = [change.reason for change in shop.service.get_history()]
+    assert not any("took queries" in reason or "had stopped" in reason for reason in told), (
+        "it was meant"
+    )
 
 
 def test_work_that_was_given_up_may_take_a_moment_to_end():

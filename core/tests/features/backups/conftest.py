@@ -1,6 +1,7 @@
 """What the tests of backups share: a service type whose node keeps a text."""
 
 import sqlite3
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from conpaas.features.backups.agent import BackupAgent
 from conpaas.features.backups.manager import BackupManager
 from conpaas.manager.config import LimitsSection
 from conpaas.plugins import Plugins
-from conpaas.rpc import Progress, expose
+from conpaas.rpc import Job, Progress, expose
 from conpaas.service import Role, Service
 from conpaas.testing.cluster import Cluster
 
@@ -32,6 +33,13 @@ class KeepingAgent(BackupAgent):
     def get(self) -> str:
         """Return the text."""
         return self.store.get("text", "")
+
+    @expose()
+    def ponder(self) -> Job[None]:
+        """Be at work until the file "enough" is there."""
+        while not (self.root / "enough").exists():
+            yield Progress(0, "pondering")
+            time.sleep(0.02)
 
 
 class KeepingManager(BackupManager[KeepingAgent]):
@@ -122,6 +130,11 @@ class Shop:
     def node(self):
         return self.user.list_nodes()[0].agent_id
 
+    @property
+    def root(self):
+        """Where the files of the node's machine are."""
+        return self.cluster.machine(int(self.node.removeprefix("node-"))).directory / "root"
+
     def names(self):
         return [row.name for row in self.user.list_backups()]
 
@@ -140,8 +153,7 @@ class Shop:
 
     def on_volume(self, name="shelf"):
         """Return the files that are kept on a volume."""
-        machine = self.cluster.machine(int(self.node.removeprefix("node-")))
-        path = machine.directory / "root/media" / name / "backups"
+        path = self.root / "media" / name / "backups"
         return {file.name: file for file in path.iterdir()} if path.is_dir() else {}
 
     def restart(self):

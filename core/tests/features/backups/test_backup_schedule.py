@@ -29,7 +29,7 @@ def test_the_first_is_made_at_once_and_the_others_when_they_are_due(shop):
     rows = shop.user.list_backups()
     assert len(rows) == 2, "the older ones are gone"
     assert {row.kind for row in rows} == {"schedule"}
-    assert all("): a text of 5 characters" in row.verified for row in rows)
+    assert all(": a text of 5 characters" in row.verified for row in rows)
     assert len(shop.blobs()) == 1
 
 

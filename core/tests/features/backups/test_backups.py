@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from conpaas import beside
 from conpaas.api import Applications, Services
 from conpaas.errors import (
     AgentError,
@@ -13,6 +14,7 @@ from conpaas.errors import (
     TooLargeError,
     WrongStateError,
 )
+from conpaas.rpc import Progress
 from conpaas.state import State
 
 
@@ -59,8 +61,8 @@ def test_an_unknown_name_is_refused_with_the_nearest(shop):
 def test_a_backup_is_verified_and_what_was_found_is_told(shop):
     name = shop.run(shop.user.backup()).name
     row = shop.run(shop.user.verify_backup(name=name))
-    assert row.verified.startswith("good (20")
-    assert row.verified.endswith("): a text of 5 characters")
+    assert row.verified.startswith("good: ")
+    assert row.verified.endswith(": a text of 5 characters")
     assert shop.user.list_backups() == [row]
 
 
@@ -84,7 +86,7 @@ def test_a_broken_backup_changes_nothing(shop, content):
     assert shop.user.read() == "second"
     assert shop.cluster.state(shop.aid, 1) is State.RUNNING
     (row,) = shop.user.list_backups()
-    assert row.verified.startswith("BROKEN (20")
+    assert row.verified.startswith("BROKEN: ")
 
 
 def test_nonsense_as_it_was_written_is_found_before_anything_is_replaced(
@@ -186,6 +188,37 @@ def test_a_backup_gives_way_to_other_jobs_and_leaves_nothing(shop, orders):
     assert (shop.names(), shop.loose, shop.blobs()) == ([], [], [])
 
 
+def test_a_fault_does_not_wait_for_a_node_that_is_asked_about_a_backup(shop, orders, monkeypatch):
+    name = shop.run(shop.user.backup()).name
+    asked, answers = threading.Event(), threading.Event()
+
+    def ask(self, content, size):
+        yield Progress(0, "asking a node")
+        asked.set()
+        answers.wait(60)
+        return "an answer that nobody waits for"
+
+    monkeypatch.setattr(orders, "check_backup", ask)
+    monkeypatch.setattr(beside, "PATIENCE", 0.1)
+    verifying = threading.Thread(target=lambda: told.append(_refused(shop, name)))
+    told = []
+    verifying.start()
+    assert asked.wait(10)
+    shop.run(shop.user.stop())
+    assert not answers.is_set()
+    answers.set()
+    verifying.join(10)
+    assert "it gave way to stop" in told[0]
+    (row,) = shop.user.list_backups()
+    assert row.verified == "no"
+
+
+def _refused(shop, name):
+    with pytest.raises(BusyError) as error:
+        shop.run(shop.user.verify_backup(name=name))
+    return str(error.value)
+
+
 def test_a_backup_that_is_too_large_is_refused_and_nothing_is_kept(small_shop):
     shop = small_shop
     shop.user.write(text="x" * 200)
@@ -222,6 +255,40 @@ def test_a_place_that_is_none_is_refused(shop):
     assert shop.user.get_backup_schedule().place == "manager"
 
 
+def test_a_backup_on_a_volume_is_read_again_by_who_was_disturbed(shop, orders, monkeypatch):
+    shop.user.set_backup_schedule(place=shop.volume())
+    name = shop.run(shop.user.backup()).name
+    shop.user.write(text="second")
+    read, seen = orders.read_backup, []
+
+    def read_twice(self, content, size):
+        seen.append(content.read(3))
+        content.seek(0)
+        yield from read(self, content, size)
+
+    monkeypatch.setattr(orders, "read_backup", read_twice)
+    shop.run(shop.user.restore(name=name))
+    assert (seen, shop.user.read()) == ([b"TEX"], "first")
+
+
+def test_restoring_waits_for_what_a_manager_that_was_killed_has_left_to_the_node(shop):
+    shop.user.set_backup_schedule(place=shop.volume())
+    name = shop.run(shop.user.backup()).name
+    shop.user.write(text="second")
+    agent = shop.manager.host(1).manager.agent
+    (node,) = shop.manager.host(1).manager.nodes
+    long = agent(node).ponder()
+    next(long)
+    restoring = threading.Thread(target=lambda: shop.run(shop.user.restore(name=name)))
+    restoring.start()
+    shop.cluster.wait(lambda: "ponder" in shop.manager.runner.latest(1)[0].message)
+    assert shop.user.read() == "second"
+    shop.root.joinpath("enough").touch()
+    list(long)
+    restoring.join(30)
+    assert shop.user.read() == "first"
+
+
 def test_backups_on_a_volume_that_is_detached_wait_for_it(shop):
     shop.user.set_backup_schedule(place=shop.volume())
     name = shop.run(shop.user.backup()).name
@@ -241,7 +308,7 @@ def test_backups_whose_volume_was_deleted_can_be_deleted_and_not_restored(shop):
     shop.user.set_backup_schedule(place=shop.volume())
     name = shop.run(shop.user.backup()).name
     shop.run(shop.user.delete_volume(vol_name="shelf"))
-    with pytest.raises(NotFoundError, match="no volume 'shelf': backups were kept there"):
+    with pytest.raises(NotFoundError, match="volume shelf is gone, and with it"):
         shop.user.restore(name=name)
     shop.run(shop.user.delete_backup(name=name))
     assert (shop.names(), shop.loose) == ([], [])

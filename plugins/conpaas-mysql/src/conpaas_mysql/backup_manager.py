@@ -83,8 +83,6 @@ def _again(begin: Callable[[], T], content: IO[bytes]) -> T:
         try:
             return begin()
         except BusyError:
-            if not content.seekable():
-                raise
             content.seek(0)
             time.sleep(_PAUSE)
     return begin()

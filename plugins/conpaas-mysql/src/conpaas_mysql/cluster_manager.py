@@ -172,6 +172,7 @@ class ClusterManager(SettingsManager):
     def on_volume_taken(self, volume: VolumeInfo, node: Node) -> Job[None]:
         """Stop the database whose data are on a volume that is detached to grow."""
         if node.role == MYSQL and volume.name == data_volume(self.number, node.position):
+            self.noted.expect_start(name_of(node))
             yield from scaled(self.drain([node]), 0, 50)
             yield from scaled(self.stop_in_order([node]), 50, 100)
 

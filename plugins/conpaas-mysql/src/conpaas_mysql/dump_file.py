@@ -70,7 +70,8 @@ class DumpFile:
                 if size > self._limit:
                     raise TooLargeError(
                         f"{self.name} has more than the {self._limit >> 20} MB that are allowed, "
-                        "when it is unpacked; have the limit raised, or load it in parts"
+                        "when it is unpacked: set another limit (set_mysql_config "
+                        "--dump_limit), or load it in parts"
                     )
                 yield piece
         except EOFError:

@@ -106,6 +106,10 @@ class Noted:
         if plain != self._store.get("started", {}):
             self._store["started"] = plain
 
+    def expect_start(self, name: str) -> None:
+        """Note that a database is stopped on purpose: that it starts again is nothing to tell."""
+        self.started = {other: pair for other, pair in self.started.items() if other != name}
+
     @property
     def away(self) -> frozenset[str]:
         """Names of databases known to run without being part of the cluster."""

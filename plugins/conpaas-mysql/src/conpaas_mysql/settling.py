@@ -135,7 +135,7 @@ class SettlingManager(JoiningManager):
             if name not in picture.primary or not picture.statuses[name].outdated:
                 continue
             this.planned.add(name)
-            self.noted.started = {n: at for n, at in self.noted.started.items() if n != name}
+            self.noted.expect_start(name)
             if set(self.look(this.without).ready) - {name}:
                 yield Progress(0, f"starting {name} again; the others answer meanwhile")
                 yield from self.drain([node])

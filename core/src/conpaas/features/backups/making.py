@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import IO, TypeVar
 
 from conpaas.api import VolumeInfo
-from conpaas.beside import beside
+from conpaas.beside import beside, job_beside
 from conpaas.errors import ConPaaSError, InvalidError, NotFoundError
 from conpaas.features.backups.agent import BackupAgent
 from conpaas.features.backups.book import MANAGER, Backup, BackupBook, Loose
@@ -57,10 +57,13 @@ class MakingManager(VolumeManager[A], abc.ABC):
 
     def shelf(self, place: str) -> Shelf:
         """Return where backups lie that were made at a place."""
-        try:
-            return shelf_of(self, place)
-        except NotFoundError as error:
-            raise NotFoundError(f"{error}: backups were kept there") from error
+        if self.is_gone(place):
+            raise NotFoundError(
+                f"the volume {place} is gone, and with it the backups that were kept there: have "
+                "new ones kept elsewhere (set_backup_schedule --place), and take the old ones off "
+                "the list (delete_backup)"
+            )
+        return shelf_of(self, place)
 
     def make_backup(self, kind: str) -> Job[Backup]:
         """Make a backup; run again after a crash, one that is there already is returned."""
@@ -111,9 +114,13 @@ class MakingManager(VolumeManager[A], abc.ABC):
         """Try a backup, and note what was found."""
         shelf = self.shelf(backup.place)
         try:
-            yield from scaled(shelf.check(backup), 0, 20)
+            # Each on a thread: who is asked may be lost just then, and a fault must not wait.
+            yield from scaled(job_beside(shelf.check(backup), f"reading {backup.name}"), 0, 20)
             with shelf.open(backup) as content:
-                found = yield from scaled(self.check_backup(content, backup.size), 20, 100)
+                checking = job_beside(
+                    self.check_backup(content, backup.size), f"trying {backup.name}"
+                )
+                found = yield from scaled(checking, 20, 100)
         except InvalidError as error:
             self._note_found(backup, str(error), whole=False)
             self.log.error("backup %s: %s", backup.name, error)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from conpaas.errors import ConPaaSError
+from conpaas.errors import ConPaaSError, NotFoundError
 from conpaas.features.backups.agent import BackupAgent
 from conpaas.features.backups.book import BY_HAND, MANAGER, SAFETY, SCHEDULED
 from conpaas.features.backups.making import MakingManager
@@ -43,8 +43,9 @@ class BackupManager(MakingManager[A], abc.ABC):
     May override:
         ``check_backup_place(volume)``: raise when backups must not lie on a volume.
 
-    ``content`` is a file to be read once, of ``size`` bytes, whose checksum is right.  A backup
-    gives way to every other job: to write and to check may take long, but a fault never waits.
+    ``content`` is a file of ``size`` bytes whose checksum is right; it can be read again from its
+    beginning (``content.seek(0)``), and from nowhere else.  A backup gives way to every other
+    job: to write and to check may take long, but a fault never waits.
     """
 
     # -- given to users -----------------------------------------------------------------------
@@ -70,7 +71,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         states=(State.RUNNING,),
         resumes=True,
         gives_way=True,
-        done="Backup '{name}' is good: {verified}",
+        done="Backup '{name}' is {verified}.",
     )
     def verify_backup(self, name: BackupName) -> Job[BackupRow]:
         """Read a backup into a place that is thrown away afterwards, and tell what is in it."""
@@ -87,7 +88,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         resumes=True,
         done="Backup '{name}' is restored.{before}",
         confirm="What the service keeps now is replaced by what is in the backup. A backup of it "
-        "is made first, unless --unsaved says otherwise.",
+        "is made first, unless you want none.",
     )
     def restore(
         self,
@@ -163,7 +164,10 @@ class BackupManager(MakingManager[A], abc.ABC):
         missed is made up for as soon as the service is RUNNING and has nothing else to do.
         """
         if place is not None and place != MANAGER:
-            self.check_backup_place(self.volumes.find(place))
+            try:
+                self.check_backup_place(self.volumes.find(place))
+            except NotFoundError as error:
+                raise NotFoundError(f"place: {error}; or say {MANAGER}") from error
             shelf_of(self, place)
         before, now = self.backups.schedule, self.place.samples.now()
         changes: dict[str, object] = {

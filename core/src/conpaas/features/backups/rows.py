@@ -15,8 +15,8 @@ NEVER = "no"
 class BackupRow:
     """A row of ``list_backups``; ``size`` in bytes.
 
-    ``verified`` is what was found when it was tried last, and when that was; ``no`` if it never
-    was.
+    ``verified`` is what was found when it was tried last, ``no`` if it never was; ``checked`` is
+    when that was, or empty.
     """
 
     name: str
@@ -25,6 +25,7 @@ class BackupRow:
     kind: str
     place: str
     verified: str
+    checked: str
     sha256: str
 
 
@@ -53,7 +54,7 @@ def row_of(backup: Backup) -> BackupRow:
     verified = NEVER
     if backup.whole is not None:
         verdict = "good" if backup.whole else "BROKEN"
-        verified = f"{verdict} ({backup.checked}): {backup.found}"
+        verified = f"{verdict}: {backup.found}"
     return BackupRow(
         backup.name,
         backup.time,
@@ -61,6 +62,7 @@ def row_of(backup: Backup) -> BackupRow:
         backup.kind,
         backup.place,
         verified,
+        backup.checked,
         backup.sha256,
     )
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any, Protocol
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from conpaas.errors import InvalidError, NotFoundError, WrongStateError
 from conpaas.features.backups.book import MANAGER, Backup, Loose
 from conpaas.features.volumes.manager import VolumeManager
 from conpaas.features.volumes.nodes import ATTACHED
 from conpaas.manager.place import Blob
-from conpaas.rpc import Job, Progress, Upload, scaled
+from conpaas.rpc import Job, Progress, Upload, patiently, scaled
 from conpaas.streams import stream_of
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _PIECE = 1 << 20
 _TOLD_EVERY = 32  #: pieces
@@ -40,7 +45,7 @@ class Shelf(Protocol):
 
     @contextmanager
     def open(self, backup: Backup) -> Iterator[IO[bytes]]:
-        """Open a backup."""
+        """Open a backup; it can be read again from its beginning."""
 
     def remove(self, loose: Loose) -> None:
         """Remove what lies there of a backup; nothing is fine."""
@@ -121,7 +126,10 @@ class _VolumeShelf:
 
     def check(self, backup: Backup) -> Job[None]:
         try:
-            found = yield from self._agent.measure_backup(volume=self._volume, name=backup.name)
+            # Patiently: after a crash of the manager the agent may still read this very backup.
+            found = yield from patiently(
+                lambda: self._agent.measure_backup(volume=self._volume, name=backup.name)
+            )
         except NotFoundError as error:
             raise InvalidError(f"the backup {backup.name} is gone: {error}") from error
         if found.sha256 != backup.sha256:
@@ -129,12 +137,48 @@ class _VolumeShelf:
 
     @contextmanager
     def open(self, backup: Backup) -> Iterator[IO[bytes]]:
-        download = self._agent.fetch_backup(volume=self._volume, name=backup.name)
-        with stream_of(download.pieces) as stream:
-            yield stream
+        fetch = partial(self._agent.fetch_backup, volume=self._volume, name=backup.name)
+        with _Fetched(lambda: fetch().pieces) as file:
+            yield cast("IO[bytes]", file)
 
     def remove(self, loose: Loose) -> None:
         self._agent.remove_backup(volume=self._volume, name=loose.name)
+
+
+class _Fetched(io.RawIOBase):
+    """A file of another machine: fetched when it is read, and again when it is read again."""
+
+    def __init__(self, fetch: Callable[[], Iterable[bytes]]) -> None:
+        self._fetch = fetch
+        self._stream: IO[bytes] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        if self._stream is None:
+            self._stream = stream_of(self._fetch())
+        piece = self._stream.read(len(memoryview(buffer)))
+        memoryview(buffer)[: len(piece)] = piece
+        return len(piece)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if (offset, whence) != (0, io.SEEK_SET):
+            raise io.UnsupportedOperation("only to its beginning")
+        self._let_go()
+        return 0
+
+    def close(self) -> None:
+        self._let_go()
+        super().close()
+
+    def _let_go(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
 
 def _changed(backup: Backup) -> str:

@@ -172,7 +172,11 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         done="Volume '{vol_name}' has {vol_size} MB.",
     )
     def grow_volume(self, vol_name: VolumeName, vol_size: VolumeSize) -> Job[VolumeRow]:
-        """Make a volume larger, with what is on it; its node goes on using it meanwhile."""
+        """Make a volume larger, with what is on it.
+
+        Its node goes on using it meanwhile, unless the cloud or its machine wants it detached:
+        then the node does without it for a moment.
+        """
         volume = self.volumes.find(vol_name)
         if not self.place.resuming:
             self.volumes.require_size(vol_size)
