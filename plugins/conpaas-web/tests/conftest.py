@@ -50,7 +50,7 @@ class Theatre:
         self.run(self.user.remove_nodes(nodes=counts))
 
     def upload(self, **files: str) -> str:
-        content = packed(**(files or {"index.html": "new"}))
+        content = packed(files or {"index.html": "new"})
         upload = Upload(io.BytesIO(content), "code.tar", len(content))
         return str(self.user.upload_code(filename=upload).codeVersionId)
 

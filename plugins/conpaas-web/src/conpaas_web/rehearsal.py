@@ -6,13 +6,14 @@ is judged at once.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, cast
+from typing import IO, Annotated, Any, cast
 
 from conpaas import hookimpl
 from conpaas.agent.base import AgentPlace
@@ -23,6 +24,7 @@ from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.service import Role, Service
 from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
+from conpaas_web.kept_archive import opened
 from conpaas_web.manager import WebManager
 from conpaas_web.parts import CodeCheck, FilesPart, ProxyPart, SessionStore, WebPart
 from conpaas_web.routing import Script
@@ -30,12 +32,13 @@ from conpaas_web.sessions import Sessions
 from conpaas_web.topology import BACKEND, FILES, PROXY, WEB
 
 
-def packed(**files: str) -> bytes:
-    """Return a tar of files."""
+def packed(files: Mapping[str, str], times: Mapping[str, int] | None = None) -> bytes:
+    """Return a tar of files, given by name; ``times`` are when they were written."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(name)
+            info.mtime = (times or {}).get(name, 0)
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
     return archive.getvalue()
@@ -198,9 +201,17 @@ class RehearsalAgent(WebAgent):
             self.store["files"] = {**kept, name: [time, content]}
 
     @expose(reads=True)
+    def measure_kept(self) -> int:
+        """Return how much it keeps."""
+        return sum(len(content) for _, content in self.kept.values())
+
+    @expose(reads=True)
     def pack_kept(self) -> Download:
         """Return what it keeps."""
-        return Download(iter([json.dumps(self.kept).encode()]), "kept.tar.gz")
+        self.stage.begin(self, "pack_kept", None)
+        times = {name: time for name, (time, _) in self.kept.items()}
+        content = packed({name: text for name, (_, text) in self.kept.items()}, times)
+        return Download(iter([gzip.compress(content)]), "kept.tar.gz")
 
     @expose()
     def unpack_kept(
@@ -212,8 +223,10 @@ class RehearsalAgent(WebAgent):
         self.stage.begin(self, "unpack_kept", replace)
         if replace:
             self.store["files"] = {}
-        for name, (time, content) in json.loads(archive.stream.read()).items():
-            self.write(name, content, time)
+        with opened(archive.stream) as files:
+            for member in files:
+                content = cast("IO[bytes]", files.extractfile(member)).read()
+                self.write(member.name, content.decode(), int(member.mtime))
 
     def on_boot(self) -> None:
         """Begin nothing."""
@@ -266,7 +279,7 @@ class RehearsalManager(WebManager[RehearsalAgent]):
 
     def initial_code(self) -> tuple[str, bytes]:
         """Return a page."""
-        return "code-default.tar", packed(**{"index.html": "welcome"})
+        return "code-default.tar", packed({"index.html": "welcome"})
 
     @property
     def language_settings(self) -> Mapping[str, str]:
