@@ -283,21 +283,16 @@ class JobRunner:
         return JobState.FAILED, None, told
 
     def _note(self, running: _Running, step: Progress) -> None:
-        # Every word is kept, the latest in the place of the last when there are many.
+        # Every word is kept, the latest in the place of the last when there are many.  At once with
+        # the present one: who looks between the two would be told the last word after this one.
         self._records.execute(
-            "UPDATE job SET steps = json_set(steps, "
-            "'$[' || MIN(json_array_length(steps), ?) || ']', json(?)) "
-            "WHERE id = ? AND message != ?",
-            KEPT_STEPS - 1,
-            json.dumps([self._clock(), step.percent, step.message]),
-            running.number,
-            step.message,
-        )
-        self._records.execute(
-            "UPDATE job SET percent = ?, message = ? "
-            "WHERE id = ? AND (percent != ?1 OR message != ?2)",
+            "UPDATE job SET percent = ?1, message = ?2, steps = CASE WHEN message = ?2 THEN steps "
+            "ELSE json_set(steps, '$[' || MIN(json_array_length(steps), ?3) || ']', json(?4)) END "
+            "WHERE id = ?5 AND (percent != ?1 OR message != ?2)",
             step.percent,
             step.message,
+            KEPT_STEPS - 1,
+            json.dumps([self._clock(), step.percent, step.message]),
             running.number,
         )
 
