@@ -59,7 +59,7 @@ def test_at_least_one_database_stays(theatre: Theatre) -> None:
         with pytest.raises(InvalidError, match="Not enough 'mysql' nodes will be left"):
             theatre.user.remove_nodes(nodes=counts)
     theatre.remove(glb=1)
-    assert sorted(theatre.nodes().values()) == ["mysql"]
+    assert sorted(theatre.roles().values()) == ["mysql"]
 
 
 def test_the_address_is_the_balancers_and_goes_back_to_the_first_database(

@@ -10,18 +10,17 @@ import gzip
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Annotated, Any, cast
 
-from conpaas import hookimpl
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError
 from conpaas.features.code.agent import VersionId
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.service import Role, Service
+from conpaas.testing import theatre
 from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
 from conpaas_web.kept_archive import opened
@@ -45,40 +44,22 @@ def packed(files: Mapping[str, str], times: Mapping[str, int] | None = None) -> 
 
 
 @dataclass
-class Stage:
-    """What all agents of a rehearsal share.
+class Stage(theatre.Stage):
+    """What all agents of a rehearsal share; ``wrong`` is that a request would not be answered.
 
     Args:
         living: Returns the addresses of the machines that are there.
-        agents: By address.
-        events: What agents were told, in order: an address, what, and how.
-        wrong: What was wrong at any moment: a request could have gone where nobody answers it.
         behind: Addresses of web nodes that refused to be told: until they are, they may ask in
             vain, which costs a visitor one file.
-        failing: Raised by an operation, by address and name.
-        before: Called before each event is carried out, with its number.
     """
 
     living: Callable[[], set[str]] = set
-    agents: dict[str, RehearsalAgent] = field(default_factory=dict)
-    events: list[tuple[str, str, Any]] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
     behind: set[str] = field(default_factory=set)
-    failing: dict[tuple[str, str], str] = field(default_factory=dict)
-    before: Callable[[int], None] = lambda number: None
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def begin(self, agent: RehearsalAgent, what: str, how: Any) -> None:
-        """Note an event, or fail as is wished."""
-        with self.lock:
-            self.events.append((agent.place.address, what, how))
-            number = len(self.events)
-        self.before(number)
-        why = self.failing.get((agent.place.address, what))
+    def began(self, address: str, what: str, *, failed: bool) -> None:
+        """Note which web nodes were not told."""
         if what == f"run_{WEB}":
-            (self.behind.add if why else self.behind.discard)(agent.place.address)
-        if why:
-            raise AgentError(why)
+            (self.behind.add if failed else self.behind.discard)(address)
 
     def judge(self) -> None:
         """Look whether every request that a proxy may send now would be answered."""
@@ -303,7 +284,7 @@ class RehearsalManager(WebManager[RehearsalAgent]):
         return RequestLimits(1 << 20, 60)
 
 
-class RehearsalPlugin:
+class RehearsalPlugin(theatre.RehearsalPlugin):
     """The rehearsal's service type, as a plugin of a test.
 
     Args:
@@ -311,19 +292,15 @@ class RehearsalPlugin:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._agent = type("StagedAgent", (RehearsalAgent,), {"stage": stage})
-
-    @hookimpl
-    def conpaas_service(self) -> Service:
-        """Return the service type."""
-        return Service(
+        service = Service(
             name="rehearsal",
             title="Rehearsal",
             summary="Hosts nothing.",
             manager=RehearsalManager,
-            agent=self._agent,
+            agent=RehearsalAgent,
             roles=tuple(
                 Role(name, f"Pretends to be a {name}", replace_lost=True)
                 for name in (BACKEND, WEB, PROXY)
             ),
         )
+        super().__init__(stage, service, RehearsalAgent)
