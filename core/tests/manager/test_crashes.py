@@ -2,32 +2,13 @@
 
 import itertools
 
+from inside import walk
+
 from conpaas.api import Services
 from conpaas.manager.nodes import NodeState
 from conpaas.state import State
 
 ONE = {"count": 1}
-
-
-def walk(app, dying, *changes):
-    """Make changes that lead back to where they began, with a kill at each of their writes.
-
-    All are made without a kill first, then with one at the first write of each, at the second,
-    and so on until none is left.
-    """
-    expected = []
-    for change in changes:
-        change()
-        expected.append(app.seen())
-    for number in itertools.count():
-        died = []
-        for change, seen in zip(changes, expected, strict=True):
-            died.append(dying(app, change, number))
-            app.idle()
-            assert app.seen() == seen, f"killed at write {number}"
-        if not any(died):
-            assert number > 3
-            return
 
 
 def test_starting_and_stopping_survive_a_kill_at_every_write(app, dying):

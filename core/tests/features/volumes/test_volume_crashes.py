@@ -3,25 +3,9 @@
 import itertools
 
 import pytest
+from inside import walk
 
 from conpaas import jobs
-
-
-def walk(shop, dying, *changes):
-    """Make changes that lead back to where they began, with a kill at each write of theirs."""
-    expected = []
-    for change in changes:
-        change()
-        expected.append(shop.seen())
-    for number in itertools.count():
-        died = []
-        for change, seen in zip(changes, expected, strict=True):
-            died.append(dying(shop, change, number))
-            shop.idle()
-            assert shop.seen() == seen, f"killed at write {number}"
-        if not any(died):
-            assert number > 3
-            return
 
 
 def test_creating_and_deleting_survive_a_kill_of_the_manager_at_every_write(shop, dying):
