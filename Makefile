@@ -20,7 +20,7 @@ nutshell: $(INSTALLED)  ## Start the whole system on this machine (root)
 
 test: $(INSTALLED)  ## Run the tests; those with machines need root
 	./packages.sh postgresql chromium $(HOSTING)
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not long" $(TESTS)
+	$(PYTHON) -m pytest -n 3 --dist loadfile -m "not long" $(TESTS)
 
 test-long: $(INSTALLED)  ## Run those tests that are too long for every day (root)
 	./packages.sh postgresql $(HOSTING)

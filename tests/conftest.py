@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from e2e import CommandLine, Nutshell, application
 
-NAME = "e2e"
+#: Where tests run in parallel, each worker has a nutshell of its own.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NAME = f"e2e{WORKER}"
 #: What needs no nutshell, and no browser that is disturbed by those of others.
 ALONE = {
     f"tests/test_{name}.py"
@@ -22,6 +24,12 @@ ALONE = {
         *("panels", "served_pages"),
     )
 }
+#: What the second nutshell of a run in parallel is for: as long, all in all, as the rest.
+SECOND = {
+    f"tests/test_{name}.py"
+    for name in (*("accessibility", "browser", "documents", "git", "wordpress"),)
+}
+GROUPS = ("machines", "other machines")
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +38,8 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     if os.geteuid() != 0:
         pytest.skip("starts real machines on this machine, for which it must be root")
     with contextlib.ExitStack() as at_end:
-        # Of two runs on this machine one waits.  A lock on a directory leaves no file behind.
-        alone = os.open("/var/lib", os.O_RDONLY | os.O_DIRECTORY)
-        at_end.callback(os.close, alone)
-        fcntl.flock(alone, fcntl.LOCK_EX)
+        if "PYTEST_XDIST_WORKER" not in os.environ:
+            at_end.enter_context(_alone())
 
         def make(name: str) -> Nutshell:
             nutshell = Nutshell(name, tmp_path_factory.mktemp(name))
@@ -44,6 +50,20 @@ def make_nutshell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
             return nutshell
 
         yield make
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Of two runs on this machine let one wait: nutshells have names.
+
+    A lock on a directory leaves no file behind.
+    """
+    directory = os.open("/var/lib", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 @pytest.fixture(scope="session")
@@ -87,15 +107,35 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests with machines together where tests run in parallel: they share a nutshell.
+    """Keep tests with machines together where tests run in parallel: they share a nutshell.
+
+    There are as many such groups as workers that may wait for machines at once.  They go first:
+    while they wait, the others compute.
 
     pytest-xdist's own groups do nothing with pytest 9 (it renames items, which pytest ignores).
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Together(LoadFileScheduling):
+        def schedule(self) -> None:
+            collected = next(iter(self.registered_collections.values()), ())
+            if self.collection is None and any(self._split_scope(n) in GROUPS for n in collected):
+                lock = contextlib.ExitStack()
+                lock.enter_context(_alone())
+                config.add_cleanup(lock.close)
+            super().schedule()
+
+        def _assign_work_unit(self, node: Any) -> None:
+            for group in GROUPS:
+                if group in self.workqueue:
+                    self.workqueue.move_to_end(group, last=False)
+                    break
+            super()._assign_work_unit(node)
+
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            return "tests" if file.startswith("tests/") and file not in ALONE else file
+            if not file.startswith("tests/") or file in ALONE:
+                return file
+            return GROUPS[file in SECOND]
 
     return Together(config, log)

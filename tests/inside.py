@@ -1,6 +1,5 @@
 """An application of a cluster in this process, looked at from inside: for tests of managers."""
 
-import itertools
 import sqlite3
 
 
@@ -37,24 +36,3 @@ class Inside:
     def idle(self):
         """Wait until the manager is there, or back, and no job of the first service is at work."""
         self.wait(lambda: not self.manager.runner.busy("service 1"))
-
-
-def walk(app, dying, *changes):
-    """Make changes that lead back to where they began, with a kill at each of their writes.
-
-    All are made without a kill first, then with one at the first write of each, at the second,
-    and so on until none is left.
-    """
-    expected = []
-    for change in changes:
-        change()
-        expected.append(app.seen())
-    for number in itertools.count():
-        died = []
-        for change, seen in zip(changes, expected, strict=True):
-            died.append(dying(app, change, number))
-            app.idle()
-            assert app.seen() == seen, f"killed at write {number}"
-        if not any(died):
-            assert number > 3
-            return

@@ -336,3 +336,4 @@ def test_the_first_session_of_the_readme_goes_as_it_is_written(
                 # The script has been started; its server may take a moment.
                 wait_for(line, lambda line=line: nutshell.cps(line).code == 0)
             normal.compare(expected, nutshell.cps.ok(line).splitlines())
+    nutshell.destroy()

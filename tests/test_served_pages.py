@@ -6,11 +6,11 @@ import signal
 import socket
 import ssl
 import subprocess
-import time
 
 import pytest
 
 from conpaas.director import make, serve
+from conpaas.testing.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def config(tmp_path_factory):
     )
     try:
         for path in ("/login", "/api/v1/version", "/api/v1/manager/take_over"):
-            _until(lambda path=path: get(config, path)[0] in (200, 401))
+            eventually(lambda path=path: get(config, path)[0] in (200, 401))
         yield config
     finally:
         keeper.shutdown()
@@ -64,13 +64,6 @@ def get(config, path):
         connection.close()
 
 
-def _until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_pages_and_api_stand_behind_one_address(config):
     status, headers, text = get(config, "/login")
     assert status == 200 and "<h1>Log in</h1>" in text
@@ -87,7 +80,7 @@ def test_pages_come_back_when_their_process_is_killed(config):
     status, _, text = get(config, "/login")
     if status == 503:
         assert "ConPaaS is starting" in text
-    _until(lambda: get(config, "/login")[0] == 200)
+    eventually(lambda: get(config, "/login")[0] == 200)
 
 
 def test_the_certificate_of_pages_is_theirs_and_is_kept(config):
@@ -141,7 +134,7 @@ def test_pages_can_be_served_on_another_machine(config, tmp_path):
             finally:
                 connection.close()
 
-        _until(answers)
+        eventually(answers)
     finally:
         process.terminate()
         process.wait(30)

@@ -64,7 +64,7 @@ class Blog:
 @pytest.fixture(scope="module")
 def blog(
     make_nutshell: Callable[[str], Nutshell], tmp_path_factory: pytest.TempPathFactory
-) -> Blog:
+) -> Iterator[Blog]:
     """Nothing yet but a system, a person, and WordPress as it is handed out."""
     directory = tmp_path_factory.mktemp("blog")
     wordpress.tarball(directory / "wordpress.tar.gz")
@@ -79,7 +79,8 @@ def blog(
         "mysql -h": f"{PASSWORD}\n",
     }
     nutshell = make_nutshell("blog")
-    return Blog(nutshell, Walk(PAGE, nutshell, directory, answers, edit), directory)
+    yield Blog(nutshell, Walk(PAGE, nutshell, directory, answers, edit), directory)
+    nutshell.destroy()  # its machines would take time from the tests that follow
 
 
 @pytest.fixture(scope="module")

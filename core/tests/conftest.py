@@ -1,5 +1,6 @@
 """What all tests of core share: a service type that does little, and a cluster with it."""
 
+import itertools
 import sys
 import threading
 from dataclasses import dataclass
@@ -213,6 +214,43 @@ class Killer:
             return original(sql, *values, **named)
 
         setattr(owner, name, counted)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(1, id="every one", marks=pytest.mark.long),
+        pytest.param(3, id="every third"),
+    ]
+)
+def writes(request):
+    """Numbers the writes at which something is killed, without end: ``for number in writes()``."""
+    return lambda: itertools.count(0, request.param)
+
+
+@pytest.fixture
+def walk(dying, writes):
+    """Make changes that lead back to where they began, with a kill at writes of each.
+
+    All are made without a kill first, then with one at the first write of each, at a later one,
+    and so on until none is left.
+    """
+
+    def make(app, *changes, dying=dying):
+        expected = []
+        for change in changes:
+            change()
+            expected.append(app.seen())
+        for number in writes():
+            died = []
+            for change, seen in zip(changes, expected, strict=True):
+                died.append(dying(app, change, number))
+                app.idle()
+                assert app.seen() == seen, f"killed at write {number}"
+            if not any(died):
+                assert number > 3
+                return
+
+    return make
 
 
 @pytest.fixture

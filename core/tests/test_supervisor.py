@@ -6,7 +6,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,9 @@ import pytest
 from conpaas.errors import AgentError, InvalidError, NotFoundError, UnreachableError
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas.supervisor.s6 import Supervisor
+from conpaas.testing.waiting import eventually
 
 SLEEPER = ["sleep", "1000"]
-
-
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.005)
-    return result
 
 
 def is_alive(pid):

@@ -283,8 +283,8 @@ class JobRunner:
         return JobState.FAILED, None, told
 
     def _note(self, running: _Running, step: Progress) -> None:
-        # Every word is kept, the latest in the place of the last when there are many.  At once with
-        # the present one: who looks between the two would be told the last word after this one.
+        # Every word is kept, the latest in the place of the last when there are many.  In one go
+        # with the present one: who looked in between would be told the last word after this one.
         self._records.execute(
             "UPDATE job SET percent = ?1, message = ?2, steps = CASE WHEN message = ?2 THEN steps "
             "ELSE json_set(steps, '$[' || MIN(json_array_length(steps), ?3) || ']', json(?4)) END "

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
+
+from conpaas.errors import BusyError, UnreachableError
 
 T = TypeVar("T")
 
@@ -90,3 +93,45 @@ def first_step(job: Job[T]) -> tuple[Progress, Job[T]]:
 def _ended(value: T) -> Job[T]:
     yield from ()
     return value
+
+
+def finish(job: Job[T], see: Callable[[Progress], None] = lambda step: None) -> T:
+    """Run a job to its end here, showing ``see`` each step, and return its result."""
+    while True:
+        try:
+            see(next(job))
+        except StopIteration as stop:
+            return cast("T", stop.value)
+
+
+def scaled(job: Job[T], low: int, high: int) -> Job[T]:
+    """Run a job as a part of another: its 0 to 100 % become ``low`` to ``high`` %."""
+    while True:
+        try:
+            step = next(job)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        yield Progress(low + (high - low) * step.percent // 100, step.message)
+
+
+def patiently(
+    begin: Callable[[], Job[T]], sleep: Callable[[float], None] = time.sleep, away: float = 0.0
+) -> Job[T]:
+    """Run a job as soon as nothing else is at work on what it changes.
+
+    For jobs that may be asked for twice: after a crash the one before may still be at work.
+
+    Args:
+        begin: Asks for it.
+        sleep: Waits for seconds.
+        away: Seconds for which who is asked may not answer: it may be coming back.
+    """
+    until = time.monotonic() + away
+    while True:
+        try:
+            return (yield from begin())
+        except (BusyError, UnreachableError) as error:
+            if isinstance(error, UnreachableError) and time.monotonic() > until:
+                raise
+            yield Progress(0, str(error))
+            sleep(0.2)

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from conpaas.errors import (
-    BusyError,
     ConPaaSError,
     InvalidError,
     NotFoundError,
@@ -30,6 +29,9 @@ from conpaas.progress import JobReport as JobReport
 from conpaas.progress import JobState as JobState
 from conpaas.progress import JobStep as JobStep
 from conpaas.progress import Progress as Progress
+from conpaas.progress import finish as finish
+from conpaas.progress import patiently as patiently
+from conpaas.progress import scaled as scaled
 from conpaas.schema import Hint, from_json, to_json
 from conpaas.state import State
 
@@ -360,38 +362,6 @@ def follow(
         yield seen or Progress(0, "waiting")
         sleep(pause)
         pause = min(pause * 1.3, 0.5)
-
-
-def finish(job: Job[T], see: Callable[[Progress], None] = lambda step: None) -> T:
-    """Run a job to its end here, showing ``see`` each step, and return its result."""
-    while True:
-        try:
-            see(next(job))
-        except StopIteration as stop:
-            return cast("T", stop.value)
-
-
-def scaled(job: Job[T], low: int, high: int) -> Job[T]:
-    """Run a job as a part of another: its 0 to 100 % become ``low`` to ``high`` %."""
-    while True:
-        try:
-            step = next(job)
-        except StopIteration as stop:
-            return cast("T", stop.value)
-        yield Progress(low + (high - low) * step.percent // 100, step.message)
-
-
-def patiently(begin: Callable[[], Job[T]], sleep: Callable[[float], None] = time.sleep) -> Job[T]:
-    """Run a job as soon as nothing else is at work on what it changes.
-
-    For jobs that may be asked for twice: after a crash the one before may still be at work.
-    """
-    while True:
-        try:
-            return (yield from begin())
-        except BusyError as busy:
-            yield Progress(0, str(busy))
-            sleep(0.2)
 
 
 @dataclass(frozen=True)

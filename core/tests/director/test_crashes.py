@@ -1,7 +1,5 @@
 """A director's worker may die at any write: another takes its jobs up, and all ends well."""
 
-import itertools
-
 import pytest
 
 from conpaas.api import Services
@@ -14,11 +12,11 @@ def idle(cluster):
 
 
 def test_starting_and_stopping_an_application_survive_a_kill_at_every_write(
-    cluster, applications, books, dying_worker
+    cluster, applications, books, dying_worker, writes
 ):
     aid = cluster.application(start=False)
     most = 0
-    for number in itertools.count():
+    for number in writes():
         started = dying_worker(lambda: cluster.run(applications.start(application=aid)), number)
         assert books.right and len(books.rows()) == 1, f"killed at write {number} of start"
         assert applications.get_info(application=aid).status == "RUNNING"
@@ -34,9 +32,9 @@ def test_starting_and_stopping_an_application_survive_a_kill_at_every_write(
 
 
 def test_deleting_an_application_survives_a_kill_at_every_write(
-    cluster, applications, books, dying_worker
+    cluster, applications, books, dying_worker, writes
 ):
-    for number in itertools.count():
+    for number in writes():
         aid = cluster.application(f"app {number}")
         cluster.service("simple", aid)
         died = dying_worker(
@@ -50,11 +48,11 @@ def test_deleting_an_application_survives_a_kill_at_every_write(
     assert number > 3
 
 
-def test_creating_machines_survives_a_kill_at_every_write(cluster, books, dying_worker):
+def test_creating_machines_survives_a_kill_at_every_write(cluster, books, dying_worker, writes):
     aid = cluster.application()
     service = cluster.service("simple", aid)
     cluster.run(service.start())
-    for number in itertools.count():
+    for number in writes():
         died = dying_worker(lambda: cluster.run(service.add_nodes(nodes={"count": 2})), number)
         assert books.right and len(books.rows()) == 4, f"killed at write {number}"
         assert [node.state for node in service.list_nodes()] == ["ready"] * 3
@@ -65,10 +63,10 @@ def test_creating_machines_survives_a_kill_at_every_write(cluster, books, dying_
     assert number > 8
 
 
-def test_removing_a_service_survives_a_kill_at_every_write(cluster, books, dying_worker):
+def test_removing_a_service_survives_a_kill_at_every_write(cluster, books, dying_worker, writes):
     services = cluster.api(Services)
     aid = cluster.application()
-    for number in itertools.count():
+    for number in writes():
         stub = cluster.service("simple", aid)
         (there,) = services.list()
         cluster.run(cluster.service_stub("simple", aid, there.sid).start())

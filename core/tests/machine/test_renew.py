@@ -14,6 +14,7 @@ from conpaas.front import Front
 from conpaas.machine.places import IdentityFiles
 from conpaas.machine.renew import Renewal
 from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.waiting import eventually
 from conpaas.transport import Peers, TlsFiles
 
 AGENT = Identity(Role.AGENT, owner=1, application=2, machine=3)
@@ -228,10 +229,3 @@ def test_the_front_shows_the_new_certificate_without_a_restart(machine, director
     finally:
         process.terminate()
         process.wait(10)
-
-
-def eventually(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)

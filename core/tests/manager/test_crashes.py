@@ -1,9 +1,5 @@
 """A manager may be killed at any moment: in the end all is as if nothing had happened."""
 
-import itertools
-
-from inside import walk
-
 from conpaas.api import Services
 from conpaas.manager.nodes import NodeState
 from conpaas.state import State
@@ -11,21 +7,20 @@ from conpaas.state import State
 ONE = {"count": 1}
 
 
-def test_starting_and_stopping_survive_a_kill_at_every_write(app, dying):
-    walk(app, dying, lambda: app.run(app.service.start()), lambda: app.run(app.service.stop()))
+def test_starting_and_stopping_survive_a_kill_at_every_write(app, walk):
+    walk(app, lambda: app.run(app.service.start()), lambda: app.run(app.service.stop()))
 
 
-def test_adding_and_removing_nodes_survive_a_kill_at_every_write(running, dying):
+def test_adding_and_removing_nodes_survive_a_kill_at_every_write(running, walk):
     app, counts = running, {"count": 1, "keeper": 1}
     walk(
         app,
-        dying,
         lambda: app.run(app.service.add_nodes(nodes=counts)),
         lambda: app.run(app.service.remove_nodes(nodes=counts)),
     )
 
 
-def test_replacing_a_lost_node_survives_a_kill_at_every_write(running, dying):
+def test_replacing_a_lost_node_survives_a_kill_at_every_write(running, walk):
     app = running
     app.run(app.service.add_nodes(nodes=ONE))
 
@@ -36,10 +31,10 @@ def test_replacing_a_lost_node_survives_a_kill_at_every_write(running, dying):
         app.wait(lambda: lost.id not in [node.id for node in app.nodes()])
         app.idle()
 
-    walk(app, dying, replace)
+    walk(app, replace)
 
 
-def test_repairing_survives_a_kill_at_every_write(running, dying):
+def test_repairing_survives_a_kill_at_every_write(running, walk):
     app = running
     app.run(app.service.add_nodes(nodes={"keeper": 1}))
 
@@ -55,7 +50,7 @@ def test_repairing_survives_a_kill_at_every_write(running, dying):
         break_it()
         app.run(app.service.repair())
 
-    walk(app, dying, repair)
+    walk(app, repair)
 
 
 def number_of(app, node):
@@ -64,10 +59,10 @@ def number_of(app, node):
     return found[0].removeprefix("m-")
 
 
-def test_removing_a_service_survives_a_kill_at_every_write(running, dying):
+def test_removing_a_service_survives_a_kill_at_every_write(running, dying, writes):
     app = running
     services = app.cluster.api(Services)
-    for number in itertools.count():
+    for number in writes():
         (service,) = services.list()
 
         def remove(sid=service.sid):

@@ -1,7 +1,5 @@
 """A lost node whose role keeps its address is replaced by one at the same address."""
 
-import itertools
-
 import pytest
 from inside import Inside
 
@@ -187,8 +185,8 @@ def test_repair_keeps_the_address_too(app):
     app.consistent()
 
 
-def test_a_manager_that_dies_while_it_replaces_a_node_keeps_the_address(app, dying):
-    for number in itertools.count():
+def test_a_manager_that_dies_while_it_replaces_a_node_keeps_the_address(app, dying, writes):
+    for number in writes():
         before = app.node("door")
         app.vanish(before)
         died = dying(app, app.look, number)
@@ -202,8 +200,8 @@ def test_a_manager_that_dies_while_it_replaces_a_node_keeps_the_address(app, dyi
     assert number > 5
 
 
-def test_a_directors_worker_that_dies_meanwhile_keeps_the_address_too(app, dying_worker):
-    for number in itertools.count():
+def test_a_directors_worker_that_dies_meanwhile_keeps_the_address_too(app, dying_worker, writes):
+    for number in writes():
         before = app.node("door")
         app.vanish(before)
         died = dying_worker(app.look, number)

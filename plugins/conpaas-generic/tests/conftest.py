@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 
 from conpaas_generic.scripts import Scripts
-
-
-class Eventually(Protocol):
-    def __call__(self, condition: Callable[[], object], seconds: float = 15.0) -> None: ...
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Wait until something becomes true, or fail."""
-
-    def wait(condition: Callable[[], object], seconds: float = 15.0) -> None:
-        until = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < until, "it did not happen in time"
-            time.sleep(0.01)
-
-    return wait
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from conpaas.errors import AgentError, BusyError
 from conpaas.rpc import Upload
 from conpaas.scripts.runs import Run
 from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.waiting import eventually
 from conpaas_generic import scripts as scripts_module
 from conpaas_generic.agent import AgentEntry, GenericAgent
 from conpaas_generic.scripts import Scripts
 
-Wait = Callable[..., None]
 pytestmark = pytest.mark.usefixtures("no_survivors")
 MASTER = AgentEntry("10.0.0.1", "master", "node-1")
 OTHER = AgentEntry("10.0.0.2", "node", "node-2")
@@ -82,7 +82,7 @@ def machine(tmp_path: Path) -> Machine:
     return machine
 
 
-def ready(machine: Machine, eventually: Wait, version: str = "code-a", **scripts: str) -> None:
+def ready(machine: Machine, version: str = "code-a", **scripts: str) -> None:
     """Bring a version to a machine and have its init.sh run."""
     machine.upload(version, **scripts)
     eventually(lambda: machine.agent.initialise(version, 0))
@@ -91,10 +91,8 @@ def ready(machine: Machine, eventually: Wait, version: str = "code-a", **scripts
 # -- what scripts find ----------------------------------------------------------------------------
 
 
-def test_scripts_find_who_they_are_and_who_the_others_are(
-    machine: Machine, eventually: Wait
-) -> None:
-    ready(machine, eventually, init='env > "$HOME/env"; cp "$AGENTS_FILE" "$HOME/seen"; pwd')
+def test_scripts_find_who_they_are_and_who_the_others_are(machine: Machine) -> None:
+    ready(machine, init='env > "$HOME/env"; cp "$AGENTS_FILE" "$HOME/seen"; pwd')
     environment = dict(
         line.split("=", 1) for line in (machine.root / "root/env").read_text().splitlines()
     )
@@ -113,8 +111,8 @@ def test_scripts_find_who_they_are_and_who_the_others_are(
     assert (machine.root / "root/agent.out").read_text() == f"{machine.bin}\n"
 
 
-def test_the_output_of_the_scripts_is_among_the_logs(machine: Machine, eventually: Wait) -> None:
-    ready(machine, eventually, init="echo out; echo err >&2")
+def test_the_output_of_the_scripts_is_among_the_logs(machine: Machine) -> None:
+    ready(machine, init="echo out; echo err >&2")
     assert machine.agent.get_log("agent.out") == "out\n"
     assert machine.agent.get_log("agent.err") == "err\n"
 
@@ -157,7 +155,6 @@ def _after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
 )
 def test_init_runs_exactly_once_wherever_the_agent_is_killed(
     tmp_path: Path,
-    eventually: Wait,
     owner: Any,
     name: str,
     when: Callable[[pytest.MonkeyPatch, Any, str], None],
@@ -178,9 +175,7 @@ def test_init_runs_exactly_once_wherever_the_agent_is_killed(
     assert machine.notes == ["init.sh "]
 
 
-def test_init_is_waited_for_by_an_agent_that_came_back(
-    machine: Machine, tmp_path: Path, eventually: Wait
-) -> None:
+def test_init_is_waited_for_by_an_agent_that_came_back(machine: Machine, tmp_path: Path) -> None:
     machine.upload("code-a", init=f"{NOTES}until [ -e {tmp_path}/go ]; do sleep 0.01; done")
     assert not machine.agent.initialise("code-a", 0)
     for _ in range(3):
@@ -190,11 +185,9 @@ def test_init_is_waited_for_by_an_agent_that_came_back(
     assert machine.notes == ["init.sh "]
 
 
-def test_init_is_not_run_again_when_its_version_comes_back(
-    machine: Machine, eventually: Wait
-) -> None:
+def test_init_is_not_run_again_when_its_version_comes_back(machine: Machine) -> None:
     for version in ("code-a", "code-b"):
-        ready(machine, eventually, version, init=f"{NOTES}echo {version}")
+        ready(machine, version, init=f"{NOTES}echo {version}")
     for attempt, version in enumerate(("code-a", "code-b", "code-a"), 1):
         assert machine.agent.initialise(version, attempt)
     assert machine.notes == ["init.sh ", "init.sh "]
@@ -202,7 +195,7 @@ def test_init_is_not_run_again_when_its_version_comes_back(
 
 
 def test_an_init_that_fails_is_told_and_tried_again_in_a_later_attempt_only(
-    machine: Machine, tmp_path: Path, eventually: Wait
+    machine: Machine, tmp_path: Path
 ) -> None:
     init = f"{NOTES}echo no network >&2; [ -e {tmp_path}/network ] || exit 4"
     machine.upload("code-a", init=init)
@@ -225,7 +218,7 @@ def test_a_version_without_init_is_ready_at_once(machine: Machine) -> None:
     assert machine.agent.get_script_status().init == "NEVER STARTED"
 
 
-def test_no_script_comes_before_init(machine: Machine, eventually: Wait) -> None:
+def test_no_script_comes_before_init(machine: Machine) -> None:
     machine.upload("code-a", init="exit 1", run=NOTES, notify=NOTES, interrupt=NOTES)
     with pytest.raises(AgentError, match="not on this node"):
         machine.agent.start_script("run", "code-b", "01", [])
@@ -241,10 +234,8 @@ def test_no_script_comes_before_init(machine: Machine, eventually: Wait) -> None
     assert machine.notes == []
 
 
-def test_the_version_does_not_change_under_a_script_that_runs(
-    machine: Machine, eventually: Wait
-) -> None:
-    ready(machine, eventually, run="sleep 600")
+def test_the_version_does_not_change_under_a_script_that_runs(machine: Machine) -> None:
+    ready(machine, run="sleep 600")
     machine.upload("code-b", init=NOTES)
     machine.agent.start_script("run", "code-a", "01", [])
     with pytest.raises(BusyError, match=r"run\.sh is still running"):
@@ -259,10 +250,8 @@ def test_the_version_does_not_change_under_a_script_that_runs(
 # -- notify.sh ------------------------------------------------------------------------------------
 
 
-def test_notify_runs_once_for_each_change_and_not_on_who_is_new(
-    machine: Machine, eventually: Wait
-) -> None:
-    ready(machine, eventually, notify=NOTES)
+def test_notify_runs_once_for_each_change_and_not_on_who_is_new(machine: Machine) -> None:
+    ready(machine, notify=NOTES)
     assert machine.agent.notify()
     assert machine.notes == []
     for change, agents in enumerate(([MASTER], [MASTER, OTHER], [OTHER, MASTER]), 1):
@@ -280,12 +269,11 @@ def test_notify_runs_once_for_each_change_and_not_on_who_is_new(
 )
 def test_notify_runs_exactly_once_wherever_the_agent_is_killed(
     machine: Machine,
-    eventually: Wait,
     owner: Any,
     name: str,
     when: Callable[[pytest.MonkeyPatch, Any, str], None],
 ) -> None:
-    ready(machine, eventually, notify=NOTES)
+    ready(machine, notify=NOTES)
     machine.agent.set_agents([OTHER], "")
     with pytest.MonkeyPatch.context() as monkeypatch:
         when(monkeypatch, owner, name)
@@ -296,10 +284,8 @@ def test_notify_runs_exactly_once_wherever_the_agent_is_killed(
     assert machine.notes == ["notify.sh "]
 
 
-def test_notify_waits_for_the_one_of_an_earlier_change(
-    machine: Machine, tmp_path: Path, eventually: Wait
-) -> None:
-    ready(machine, eventually, notify=f"{NOTES}until [ -e {tmp_path}/go ]; do sleep 0.01; done")
+def test_notify_waits_for_the_one_of_an_earlier_change(machine: Machine, tmp_path: Path) -> None:
+    ready(machine, notify=f"{NOTES}until [ -e {tmp_path}/go ]; do sleep 0.01; done")
     machine.agent.set_agents([OTHER], "")
     assert machine.agent.notify()
     machine.agent.set_agents([OTHER, MASTER], MASTER.ip)
@@ -313,8 +299,8 @@ def test_notify_waits_for_the_one_of_an_earlier_change(
 # -- the others -----------------------------------------------------------------------------------
 
 
-def test_run_and_cleanup_start_only_when_nothing_runs(machine: Machine, eventually: Wait) -> None:
-    ready(machine, eventually, run="sleep 600", cleanup=NOTES)
+def test_run_and_cleanup_start_only_when_nothing_runs(machine: Machine) -> None:
+    ready(machine, run="sleep 600", cleanup=NOTES)
     assert machine.agent.start_script("run", "code-a", "01", [])
     for script in ("run", "cleanup"):
         with pytest.raises(BusyError, match=r"run\.sh is still running"):
@@ -324,16 +310,14 @@ def test_run_and_cleanup_start_only_when_nothing_runs(machine: Machine, eventual
     eventually(lambda: machine.notes == ["cleanup.sh a b $(id)"])
 
 
-def test_interrupt_without_a_script_terminates_what_runs(
-    machine: Machine, eventually: Wait
-) -> None:
-    ready(machine, eventually, run="sleep 600")
+def test_interrupt_without_a_script_terminates_what_runs(machine: Machine) -> None:
+    ready(machine, run="sleep 600")
     machine.agent.start_script("run", "code-a", "01", [])
     assert not machine.agent.start_script("interrupt", "code-a", "02", [])
     eventually(lambda: machine.agent.get_script_status().run == "STOPPED (return code 143)")
 
 
-def test_a_stuck_init_can_be_interrupted(machine: Machine, eventually: Wait) -> None:
+def test_a_stuck_init_can_be_interrupted(machine: Machine) -> None:
     machine.upload("code-a", init="sleep 600", interrupt=NOTES)
     assert not machine.agent.initialise("code-a", 0)
     assert machine.agent.start_script("interrupt", "code-a", "01", [])

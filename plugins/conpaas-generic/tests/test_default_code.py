@@ -7,6 +7,7 @@ import re
 import tarfile
 from pathlib import Path
 
+from conpaas.testing.waiting import eventually
 from conpaas_generic.default_code import FILENAME, default_code
 from conpaas_generic.scripts import SCRIPTS, Scripts
 
@@ -18,9 +19,7 @@ def test_it_is_the_five_scripts() -> None:
     assert default_code() == default_code()
 
 
-def test_each_script_notes_when_where_and_with_what_it_was_called(
-    tmp_path: Path, eventually: object
-) -> None:
+def test_each_script_notes_when_where_and_with_what_it_was_called(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(default_code())) as archive:
         archive.extractall(tmp_path / "code", filter="data")
     agents = '[{"ip": "172.16.0.226", "role": "master", "id": "iaasi-00000012"}]\n'
@@ -37,7 +36,7 @@ def test_each_script_notes_when_where_and_with_what_it_was_called(
     scripts = Scripts(tmp_path / "runs", tmp_path / "out", tmp_path / "err")
     for script, arguments in (("init", []), ("run", ["a", "b c"])):
         scripts.start("code-default", tmp_path / "code", script, "1", arguments, environment)
-        eventually(lambda: not scripts.running())  # type: ignore[operator]
+        eventually(lambda: not scripts.running())
     first, second = re.split(r"(?<=\]\n)", (tmp_path / "generic.out").read_text())[:2]
     date, _, rest = first.partition("\n")
     assert re.fullmatch(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \w+ \d{4}", date)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from conpaas.errors import AgentError, ConPaaSError, InvalidError, WrongStateErr
 from conpaas.rpc import Upload
 from conpaas.state import State
 from conpaas.testing import Cluster
+from conpaas.testing.waiting import eventually
 
-Wait = Callable[..., None]
 NOTES = 'echo "$(basename $0) $*" >> "$HOME/notes"\n'
 NOTE_ALL = dict.fromkeys(("init", "notify", "run", "interrupt", "cleanup"), NOTES)
 
@@ -121,7 +121,7 @@ def test_every_node_knows_all_others(generic: Generic) -> None:
 
 
 def test_init_runs_on_who_is_new_and_notify_on_the_others_once_for_each_change(
-    generic: Generic, eventually: Wait
+    generic: Generic,
 ) -> None:
     generic.start(**NOTE_ALL)
     assert generic.notes() == [["init.sh "]]
@@ -135,7 +135,7 @@ def test_init_runs_on_who_is_new_and_notify_on_the_others_once_for_each_change(
     )
 
 
-def test_notify_finds_the_new_list_on_every_node(generic: Generic, eventually: Wait) -> None:
+def test_notify_finds_the_new_list_on_every_node(generic: Generic) -> None:
     generic.start(notify="grep -o '\"id\"' $AGENTS_FILE | wc -l")
     sizes = []
     for change in (lambda: generic.add(2), lambda: generic.remove(1)):
@@ -156,9 +156,7 @@ def test_init_runs_once_for_each_version_and_node_however_often_it_is_enabled(
     assert generic.notes() == [["init.sh ", "init.sh "]]
 
 
-def test_a_failing_init_keeps_the_old_version_and_says_why(
-    generic: Generic, eventually: Wait
-) -> None:
+def test_a_failing_init_keeps_the_old_version_and_says_why(generic: Generic) -> None:
     generic.start(**NOTE_ALL)
     generic.add(1)
     eventually(generic.quiet)
@@ -248,7 +246,7 @@ def test_code_enabled_while_stopped_is_taken_at_the_next_start(generic: Generic)
 # -- run, interrupt, cleanup ----------------------------------------------------------------------
 
 
-def test_run_passes_its_parameters_to_all_agents(generic: Generic, eventually: Wait) -> None:
+def test_run_passes_its_parameters_to_all_agents(generic: Generic) -> None:
     generic.start(run='printf "<%s>" "$#" "$@"')
     generic.add(1)
     generic.user.run(parameters="a  \"b c\" '$HOME' $(id) * ;")
@@ -265,9 +263,7 @@ def test_parameters_that_cannot_be_split_are_refused(generic: Generic) -> None:
     assert generic.statuses("run") == ["NEVER STARTED"]
 
 
-def test_while_a_script_runs_on_one_agent_others_are_refused_on_all(
-    generic: Generic, eventually: Wait
-) -> None:
+def test_while_a_script_runs_on_one_agent_others_are_refused_on_all(generic: Generic) -> None:
     generic.start(run="[ $MY_ROLE = node ] || sleep 600", cleanup=NOTES)
     generic.add(1)
     other = generic.upload()
@@ -291,7 +287,7 @@ def test_while_a_script_runs_on_one_agent_others_are_refused_on_all(
     generic.enable(other)
 
 
-def test_the_first_interrupt_asks_and_the_second_kills(generic: Generic, eventually: Wait) -> None:
+def test_the_first_interrupt_asks_and_the_second_kills(generic: Generic) -> None:
     stubborn = "trap '' TERM; while :; do sleep 0.1; done"
     generic.start(run=stubborn, interrupt=f"{NOTES}{stubborn}")
     generic.add(1)
@@ -305,7 +301,7 @@ def test_the_first_interrupt_asks_and_the_second_kills(generic: Generic, eventua
     assert generic.notes() == [["interrupt.sh softly please"]] * 2
 
 
-def test_a_start_that_hangs_in_init_can_be_interrupted(generic: Generic, eventually: Wait) -> None:
+def test_a_start_that_hangs_in_init_can_be_interrupted(generic: Generic) -> None:
     generic.enable(generic.upload(init="sleep 600"))
     job = generic.user.start()
     eventually(lambda: generic.agents and generic.agents[0].is_running())
@@ -314,7 +310,7 @@ def test_a_start_that_hangs_in_init_can_be_interrupted(generic: Generic, eventua
         generic.cluster.run(job)
 
 
-def test_the_output_of_the_scripts_is_among_the_logs(generic: Generic, eventually: Wait) -> None:
+def test_the_output_of_the_scripts_is_among_the_logs(generic: Generic) -> None:
     generic.start(run="echo out; echo err >&2")
     generic.user.run()
     eventually(lambda: generic.statuses("run") == ["STOPPED (return code 0)"])
@@ -333,7 +329,7 @@ def waits(go: Path) -> str:
     return f"{NOTES}until [ -e {go} ]; do sleep 0.01; done"
 
 
-def slowly_enabled(generic: Generic, go: Path, eventually: Wait) -> str:
+def slowly_enabled(generic: Generic, go: Path) -> str:
     """Begin to enable a version on two nodes, whose init.sh waits for ``go``."""
     generic.start(notify=NOTES)
     generic.add(1)
@@ -352,9 +348,9 @@ def restart(generic: Generic, role: Role) -> None:
 
 @pytest.mark.parametrize("role", [Role.AGENT, Role.MANAGER])
 def test_killing_agents_or_manager_during_init_changes_nothing(
-    generic: Generic, tmp_path: Path, eventually: Wait, role: Role
+    generic: Generic, tmp_path: Path, role: Role
 ) -> None:
-    version = slowly_enabled(generic, tmp_path / "go", eventually)
+    version = slowly_enabled(generic, tmp_path / "go")
     restart(generic, role)
     assert [agent.is_running() for agent in generic.agents] == [["init"]] * 2
     (tmp_path / "go").touch()
@@ -363,9 +359,7 @@ def test_killing_agents_or_manager_during_init_changes_nothing(
     assert [notes.count("init.sh ") for notes in generic.notes()] == [1, 1]
 
 
-def test_scripts_go_on_while_their_agent_is_killed(
-    generic: Generic, tmp_path: Path, eventually: Wait
-) -> None:
+def test_scripts_go_on_while_their_agent_is_killed(generic: Generic, tmp_path: Path) -> None:
     generic.start(run=f"{waits(tmp_path / 'go')}; exit 3")
     generic.user.run()
     restart(generic, Role.AGENT)
@@ -387,9 +381,7 @@ def test_a_node_that_does_not_answer_is_not_left_out_of_the_statuses(generic: Ge
     generic.cluster.cut(machine, silent=False)
 
 
-def test_a_lost_node_is_replaced_and_the_others_are_notified_once(
-    generic: Generic, eventually: Wait
-) -> None:
+def test_a_lost_node_is_replaced_and_the_others_are_notified_once(generic: Generic) -> None:
     generic.start(**NOTE_ALL)
     generic.add(2)
     eventually(generic.quiet)
@@ -412,9 +404,7 @@ def test_a_lost_node_is_replaced_and_the_others_are_notified_once(
 # -- volumes --------------------------------------------------------------------------------------
 
 
-def test_volumes_are_not_touched_while_scripts_run_on_their_node(
-    generic: Generic, eventually: Wait
-) -> None:
+def test_volumes_are_not_touched_while_scripts_run_on_their_node(generic: Generic) -> None:
     generic.start(run='while [ ! -e "$HOME/go" ]; do sleep 0.05; done')
     (node,) = generic.user.list_nodes()
     home = generic.cluster.agents(generic.aid, 1)[0].agent.root / "root"

@@ -18,10 +18,10 @@ import pytest
 from conpaas.scripts import runner
 from conpaas.scripts.processes import identity
 from conpaas.scripts.runs import KILLED, NEVER_STARTED, RUNNING, Run
+from conpaas.testing.waiting import eventually
 from conpaas_generic.scripts import NotStartedError, Scripts, launch
 
 Code = Callable[..., Path]
-Wait = Callable[..., None]
 pytestmark = pytest.mark.usefixtures("no_survivors")
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
@@ -57,7 +57,7 @@ def alive(path: Path) -> list[int]:
 
 
 def test_a_script_goes_from_never_started_over_running_to_its_return_code(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     directory = code(run=f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; exit 3")
     assert status(scripts, "run") == NEVER_STARTED
@@ -70,7 +70,7 @@ def test_a_script_goes_from_never_started_over_running_to_its_return_code(
 
 
 def test_output_goes_to_the_logs_and_is_appended(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     directory = code(run="echo out; echo err >&2")
     for number in ("1", "2"):
@@ -80,9 +80,7 @@ def test_output_goes_to_the_logs_and_is_appended(
     assert (tmp_path / "err").read_text() == "err\nerr\n"
 
 
-def test_parameters_arrive_as_they_are(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
-) -> None:
+def test_parameters_arrive_as_they_are(scripts: Scripts, code: Code, tmp_path: Path) -> None:
     given = ["$(id)", "a b", "", "*", "-rf", "`id`", "ü\n;"]
     start(scripts, code(run="printf '%s\\0' \"$@\""), "run", "1", *given)
     eventually(lambda: status(scripts, "run") == "STOPPED (return code 0)")
@@ -90,7 +88,7 @@ def test_parameters_arrive_as_they_are(
 
 
 def test_a_script_has_its_own_environment_directory_and_session_and_no_input(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait, monkeypatch: pytest.MonkeyPatch
+    scripts: Scripts, code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "canary")
     directory = code(
@@ -108,7 +106,7 @@ def test_a_script_has_its_own_environment_directory_and_session_and_no_input(
 
 @pytest.mark.parametrize(("text", "code_"), [("kill -9 $$", 137), ("kill $$", 143), ("", 0)])
 def test_return_codes_are_those_of_shells(
-    scripts: Scripts, code: Code, eventually: Wait, text: str, code_: int
+    scripts: Scripts, code: Code, text: str, code_: int
 ) -> None:
     start(scripts, code(run=text), "run")
     eventually(lambda: status(scripts, "run") == f"STOPPED (return code {code_})")
@@ -122,18 +120,14 @@ def test_a_script_that_is_missing_stays_never_started(scripts: Scripts, code: Co
     assert set(scripts.statuses("code-a").values()) == {NEVER_STARTED}
 
 
-def test_each_version_has_statuses_of_its_own(
-    scripts: Scripts, code: Code, eventually: Wait
-) -> None:
+def test_each_version_has_statuses_of_its_own(scripts: Scripts, code: Code) -> None:
     start(scripts, code(run="exit 1"), "run")
     eventually(lambda: status(scripts, "run") == "STOPPED (return code 1)")
     assert scripts.statuses("code-b")["run"] == NEVER_STARTED
     assert scripts.statuses(None)["run"] == NEVER_STARTED
 
 
-def test_the_last_words_are_those_of_the_run(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
-) -> None:
+def test_the_last_words_are_those_of_the_run(scripts: Scripts, code: Code, tmp_path: Path) -> None:
     (tmp_path / "err").write_text("old\n")
     start(scripts, code(init="for i in $(seq 20); do echo line $i >&2; done"), "init")
     eventually(lambda: not scripts.running())
@@ -143,7 +137,7 @@ def test_the_last_words_are_those_of_the_run(
 
 
 def test_logs_do_not_grow_for_ever(
-    code: Code, tmp_path: Path, eventually: Wait, monkeypatch: pytest.MonkeyPatch
+    code: Code, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("conpaas_generic.scripts.LOG_LIMIT", 100_000)
     scripts = scripts_of(tmp_path)
@@ -167,9 +161,7 @@ def test_shortening_a_log_that_is_gone_or_short_does_nothing(tmp_path: Path) -> 
 # -- at most once ---------------------------------------------------------------------------------
 
 
-def test_the_same_run_never_runs_twice(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
-) -> None:
+def test_the_same_run_never_runs_twice(scripts: Scripts, code: Code, tmp_path: Path) -> None:
     directory = code(init="echo once")
     for again in (scripts, scripts, scripts_of(tmp_path)):
         assert start(again, directory, "init")
@@ -178,7 +170,7 @@ def test_the_same_run_never_runs_twice(
 
 
 def test_runners_that_race_run_the_script_once(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     noted = scripts_of(tmp_path, launch=lambda run: None)
     start(noted, code(init="echo once"), "init")
@@ -207,7 +199,7 @@ def launches_and_dies(run: Run) -> None:
 
 @pytest.mark.parametrize("launcher", [dies, launches_and_dies])
 def test_whoever_starts_it_may_die_before_and_after(
-    code: Code, tmp_path: Path, eventually: Wait, launcher: Callable[[Run], None]
+    code: Code, tmp_path: Path, launcher: Callable[[Run], None]
 ) -> None:
     directory = code(init="echo once")
     with pytest.raises(Crash):
@@ -218,9 +210,7 @@ def test_whoever_starts_it_may_die_before_and_after(
     assert lines(tmp_path / "out") == ["once"]
 
 
-def test_older_runs_are_forgotten_but_those_of_init(
-    scripts: Scripts, code: Code, eventually: Wait
-) -> None:
+def test_older_runs_are_forgotten_but_those_of_init(scripts: Scripts, code: Code) -> None:
     directory = code(run="true", init="true")
     for number in ("1", "2", "3"):
         for script in ("run", "init"):
@@ -244,7 +234,7 @@ def test_a_start_that_fails_is_told(
 # -- outliving ------------------------------------------------------------------------------------
 
 
-def test_a_script_outlives_who_started_it(code: Code, tmp_path: Path, eventually: Wait) -> None:
+def test_a_script_outlives_who_started_it(code: Code, tmp_path: Path) -> None:
     directory = code(run=f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; exit 7")
     agent = subprocess.Popen(
         [
@@ -274,7 +264,7 @@ def test_a_script_outlives_who_started_it(code: Code, tmp_path: Path, eventually
 
 
 def test_a_script_whose_runner_was_killed_is_told(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     start(scripts, code(run=f"echo $$ > {tmp_path}/pid; sleep 60"), "run")
     (run,) = scripts.running()
@@ -288,7 +278,7 @@ def test_a_script_whose_runner_was_killed_is_told(
 
 
 def test_a_reboot_is_noticed_even_when_the_number_is_taken_again(
-    scripts: Scripts, code: Code, eventually: Wait
+    scripts: Scripts, code: Code
 ) -> None:
     start(scripts, code(run="true"), "run")
     eventually(lambda: not scripts.running())
@@ -323,7 +313,7 @@ while :; do sleep 1; done
 @pytest.mark.parametrize("trap", ["", "trap '' TERM"])
 @pytest.mark.parametrize("way", ["terminate", "kill"])
 def test_a_script_ends_with_every_process_that_it_started(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait, way: str, trap: str
+    scripts: Scripts, code: Code, tmp_path: Path, way: str, trap: str
 ) -> None:
     pids = tmp_path / "pids"
     start(scripts, code(run=FAMILY.format(pids=pids, trap=trap)), "run")
@@ -337,9 +327,7 @@ def test_a_script_ends_with_every_process_that_it_started(
     assert [status(scripts, "run")] == expected
 
 
-def test_what_asks_to_end_may_clean_up(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
-) -> None:
+def test_what_asks_to_end_may_clean_up(scripts: Scripts, code: Code, tmp_path: Path) -> None:
     polite = "trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.01; done"
     start(scripts, code(run=polite), "run")
     eventually(lambda: lines(tmp_path / "out"))
@@ -349,7 +337,7 @@ def test_what_asks_to_end_may_clean_up(
 
 
 def test_what_an_ended_script_left_in_the_background_is_not_killed(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     daemon = f"setsid bash -c 'echo $$ > {tmp_path}/daemon; exec sleep 600' & "
     wait = f"until [ -s {tmp_path}/daemon ]; do sleep 0.01; done"
@@ -363,7 +351,7 @@ def test_what_an_ended_script_left_in_the_background_is_not_killed(
 
 
 def test_interrupt_runs_first_and_then_the_others_end(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     directory = code(
         run="sleep 600", notify="sleep 600", interrupt=f"until [ -e {tmp_path}/go ]; do :; done"
@@ -382,9 +370,7 @@ def test_interrupt_runs_first_and_then_the_others_end(
     }
 
 
-def test_killing_ends_interrupt_too(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
-) -> None:
+def test_killing_ends_interrupt_too(scripts: Scripts, code: Code, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     family = FAMILY.format(pids=pids, trap="trap '' TERM")
     directory = code(run=family, interrupt=family)
@@ -398,10 +384,14 @@ def test_killing_ends_interrupt_too(
 
 
 def test_a_runner_that_was_stopped_cannot_save_its_script(
-    scripts: Scripts, code: Code, tmp_path: Path, eventually: Wait
+    scripts: Scripts, code: Code, tmp_path: Path
 ) -> None:
     start(scripts, code(run=f"echo $$ > {tmp_path}/pid; kill -STOP $PPID; sleep 600"), "run")
     eventually(lambda: alive(tmp_path / "pid"))
+    (run,) = scripts.running()
+    assert run.runner is not None
+    runner = psutil.Process(run.runner.pid)
+    eventually(lambda: runner.status() == psutil.STATUS_STOPPED)
     scripts.kill(patience=0.3)
     eventually(lambda: status(scripts, "run") == KILLED)
     eventually(lambda: alive(tmp_path / "pid") == [])

@@ -49,6 +49,7 @@ from conpaas.testing.clock import Clock
 from conpaas.testing.machines import TestMachine
 from conpaas.testing.network import Network, NetworkPeers
 from conpaas.testing.once import cheap_hash, empty_tables
+from conpaas.testing.waiting import eventually
 from conpaas.transport import raise_for_error
 
 T = TypeVar("T")
@@ -207,17 +208,13 @@ class Cluster:
         found = [self.machine(node.machine).agent for node in nodes]
         return [agent for agent in found if agent is not None]
 
-    def wait(self, until: Callable[[], Any], seconds: float = 10.0) -> None:
+    def wait(self, until: Callable[[], Any], seconds: float = 30.0) -> None:
         """Wait until something is true.
 
         Raises:
             TimeoutError: It did not become true in time.
         """
-        end = time.monotonic() + seconds
-        while not until():
-            if time.monotonic() > end:
-                raise TimeoutError("it did not happen in time")
-            time.sleep(0.01)
+        eventually(until, seconds)
 
     # -- being rough --------------------------------------------------------------------------
 

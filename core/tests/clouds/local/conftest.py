@@ -136,17 +136,3 @@ class Traces:
 
     def files(self):
         return [self.settings.directory] if os.path.exists(self.settings.directory) else []
-
-
-def wait_for(condition, seconds=10.0):
-    """Wait until something is true and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
-
-
-@pytest.fixture
-def wait():
-    return wait_for

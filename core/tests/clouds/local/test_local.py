@@ -12,6 +12,7 @@ from conpaas.clouds.base import MachineState
 from conpaas.clouds.conformance import CloudConformance
 from conpaas.clouds.local import LocalCloud
 from conpaas.errors import CloudError, WrongStateError
+from conpaas.testing.waiting import eventually
 
 SLEEP = "#!/bin/sh\nexec sleep 10000\n"
 
@@ -55,14 +56,14 @@ def test_machines_reach_each_other_and_their_host(cloud, inside):
     assert f"via {cloud.gateway} " in route
 
 
-def test_the_console_has_what_the_machine_printed(cloud, wait):
+def test_the_console_has_what_the_machine_printed(cloud):
     machine = cloud.create_machine("one", "#!/bin/sh\necho hello; sleep 10000\n", {})
-    wait(lambda: "hello\n" in cloud.console(machine.id))
+    eventually(lambda: "hello\n" in cloud.console(machine.id))
 
 
-def test_a_machine_whose_first_program_ends_is_listed_as_stopped(cloud, wait):
+def test_a_machine_whose_first_program_ends_is_listed_as_stopped(cloud):
     machine = cloud.create_machine("one", "#!/bin/sh\nexit 1\n", {})
-    wait(lambda: cloud.list_machines()[0].state is MachineState.STOPPED)
+    eventually(lambda: cloud.list_machines()[0].state is MachineState.STOPPED)
     assert cloud.find_machine("one").id == machine.id
 
 
@@ -80,7 +81,7 @@ def test_a_stopped_machine_boots_with_its_disk_its_address_and_its_volumes(cloud
     assert inside(machine, "findmnt", "-no", "FSTYPE", other_path) == "ext4\n"
 
 
-def test_volumes_are_mounted_before_anything_runs_in_a_machine_that_boots(cloud, wait):
+def test_volumes_are_mounted_before_anything_runs_in_a_machine_that_boots(cloud):
     look = "#!/bin/sh\ncat /media/*/note; echo looked; exec sleep 10000\n"
     machine = cloud.create_machine("one", look, {})
     volume = cloud.create_volume("data", 16, {})
@@ -90,7 +91,7 @@ def test_volumes_are_mounted_before_anything_runs_in_a_machine_that_boots(cloud,
         cloud.start_machine(machine.id)
         cloud.stop_machine(machine.id, grace=0.1)
     cloud.start_machine(machine.id)
-    wait(lambda: cloud.console(machine.id).count("looked") >= 2)
+    eventually(lambda: cloud.console(machine.id).count("looked") >= 2)
     found = cloud.list_volumes()[0]
     assert (found.machine, found.device) == (machine.id, f"/media/{volume.id}")
 
@@ -128,7 +129,7 @@ def test_a_full_volume_is_as_full_as_was_asked_for(cloud, inside):
     assert 40 << 20 < int(inside(machine, "sh", "-c", script)) < 64 << 20
 
 
-def test_limits_are_applied(cloud, inside, wait):
+def test_limits_are_applied(cloud, inside):
     script = """#!/bin/sh
 python3 -c 'print("little", len(b"x" * (150 << 20)))'
 python3 -c 'print("much", len(b"x" * (700 << 20)))'
@@ -136,7 +137,7 @@ echo "python ended with $?"
 sleep 10000
 """
     machine = cloud.create_machine("one", script, {}, size="small")
-    wait(lambda: "python ended with" in cloud.console(machine.id), seconds=30)
+    eventually(lambda: "python ended with" in cloud.console(machine.id))
     console = cloud.console(machine.id)
     assert f"little {150 << 20}" in console
     assert "much" not in console
@@ -166,7 +167,7 @@ def limit(machine, controller, old, new):
     raise AssertionError(f"nothing limits {controller}")
 
 
-def test_destroying_everything_leaves_nothing(cloud, traces, wait):
+def test_destroying_everything_leaves_nothing(cloud, traces):
     machines = [cloud.create_machine(f"m{number}", SLEEP, {}) for number in range(3)]
     volume = cloud.create_volume("data", 16, {})
     cloud.attach_volume(volume.id, machines[0].id)
@@ -175,7 +176,7 @@ def test_destroying_everything_leaves_nothing(cloud, traces, wait):
     assert found.keys() == traces.kinds.keys() - {"mounts"}
     for machine in machines:
         cloud.destroy_machine(machine.id)
-    wait(lambda: traces.now().keys() == {"links", "processes", "tables", "files"})
+    eventually(lambda: traces.now().keys() == {"links", "processes", "tables", "files"})
     left = traces.now()
     assert left["links"] == [cloud.settings.bridge]
     assert len(left["processes"]) == 1, "only the resolver"
@@ -226,13 +227,13 @@ def wait_until_gone(pid):
         time.sleep(0.01)
 
 
-def test_all_is_back_after_the_host_restarted(cloud, make_cloud, inside, traces, wait):
+def test_all_is_back_after_the_host_restarted(cloud, make_cloud, inside, traces):
     machines = [cloud.create_machine(name, SLEEP, {}) for name in ("one", "two")]
     volume = cloud.create_volume("data", 16, {})
     path = cloud.attach_volume(volume.id, machines[0].id)
     inside(machines[0], "sh", "-c", f"echo precious > {path}/note")
     cloud.halt(grace=0.1)
-    wait(lambda: traces.now().keys() == {"files"})
+    eventually(lambda: traces.now().keys() == {"files"})
     again = make_cloud("test")
     assert [m.state for m in again.list_machines()] == [MachineState.STOPPED] * 2
     for machine in machines:
@@ -241,16 +242,14 @@ def test_all_is_back_after_the_host_restarted(cloud, make_cloud, inside, traces,
     assert inside(machines[0], "cat", f"{path}/note") == "precious\n"
 
 
-def test_a_machine_that_does_not_start_says_why_and_leaves_nothing(
-    settings, make_cloud, traces, wait
-):
+def test_a_machine_that_does_not_start_says_why_and_leaves_nothing(settings, make_cloud, traces):
     make_cloud("test").up()
     before = traces.now()
     broken = LocalCloud("local", dataclasses.replace(settings, init="/no/such/program"), "test")
     with pytest.raises(CloudError, match=r"machine one does not start: Failed to exec"):
         broken.create_machine("one", "", {})
     assert broken.list_machines() == []
-    wait(lambda: traces.now() == before)
+    eventually(lambda: traces.now() == before)
 
 
 def test_an_image_that_is_missing_is_told_about(settings, make_cloud):

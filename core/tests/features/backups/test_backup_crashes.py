@@ -1,11 +1,9 @@
 """A manager may be killed at any write: no half backup stays, and none is lost."""
 
-import itertools
 
-
-def walk(shop, dying, *changes):
+def walk(shop, dying, writes, *changes):
     """Make changes that lead back to where they began, with a kill at each write of theirs."""
-    for number in itertools.count():
+    for number in writes():
         died = []
         for change, expected in changes:
             died.append(dying(shop, change, number))
@@ -18,30 +16,30 @@ def walk(shop, dying, *changes):
             return
 
 
-def test_making_verifying_and_deleting_survive_a_kill_at_every_write(shop, dying):
+def test_making_verifying_and_deleting_survive_a_kill_at_every_write(shop, dying, writes):
     def verify():
         shop.run(shop.user.verify_backup(name=shop.names()[0]))
 
     def delete():
         shop.run(shop.user.delete_backup(name=shop.names()[0]))
 
-    walk(shop, dying, (lambda: shop.run(shop.user.backup()), 1), (verify, 1), (delete, 0))
+    walk(shop, dying, writes, (lambda: shop.run(shop.user.backup()), 1), (verify, 1), (delete, 0))
     assert shop.blobs() == []
 
 
-def test_making_and_deleting_on_a_volume_survive_a_kill_at_every_write(shop, dying):
+def test_making_and_deleting_on_a_volume_survive_a_kill_at_every_write(shop, dying, writes):
     shop.user.set_backup_schedule(place=shop.volume())
 
     def delete():
         shop.run(shop.user.delete_backup(name=shop.names()[0]))
 
-    walk(shop, dying, (lambda: shop.run(shop.user.backup()), 1), (delete, 0))
+    walk(shop, dying, writes, (lambda: shop.run(shop.user.backup()), 1), (delete, 0))
     assert shop.on_volume() == {}
 
 
-def test_restoring_survives_a_kill_at_every_write(shop, dying):
+def test_restoring_survives_a_kill_at_every_write(shop, dying, writes):
     name = shop.run(shop.user.backup()).name
-    for number in itertools.count():
+    for number in writes():
         shop.user.write(text="second")
         died = dying(shop, lambda: shop.run(shop.user.restore(name=name)), number)
         shop.idle()
@@ -54,10 +52,10 @@ def test_restoring_survives_a_kill_at_every_write(shop, dying):
             return
 
 
-def test_the_schedule_survives_a_kill_at_every_write(shop, dying):
+def test_the_schedule_survives_a_kill_at_every_write(shop, dying, writes):
     shop.user.set_backup_schedule(every="24", keep=1)
     shop.look()
-    for number in itertools.count():
+    for number in writes():
 
         def later():
             shop.cluster.sampling_clock.advance(seconds=24 * 3600)

@@ -1,15 +1,13 @@
 """A manager that is killed while it sets a variable: afterwards it is set, or as it was."""
 
-import itertools
-
 import pytest
 
 from conpaas.errors import AgentError, ConPaaSError
 
 
-def test_a_variable_that_a_killed_manager_was_setting_is_set(app, dying):
+def test_a_variable_that_a_killed_manager_was_setting_is_set(app, dying, writes):
     app.run(app.service.set_env(name="OLD", value="1"))
-    for number in itertools.count():
+    for number in writes():
         try:
             died = dying(app, lambda: app.run(app.service.set_env(name="NEW", value="2")), number)
         except ConPaaSError as error:
@@ -26,7 +24,7 @@ def test_a_variable_that_a_killed_manager_was_setting_is_set(app, dying):
     assert "NEW" in rows
 
 
-def test_a_variable_that_cannot_be_set_is_not_whenever_the_manager_dies(app, dying):
+def test_a_variable_that_cannot_be_set_is_not_whenever_the_manager_dies(app, dying, writes):
     app.run(app.service.set_env(name="OLD", value="1"))
     outcomes = []
 
@@ -37,7 +35,7 @@ def test_a_variable_that_cannot_be_set_is_not_whenever_the_manager_dies(app, dyi
         except AgentError:
             outcomes.append("failed")
 
-    for number in itertools.count():
+    for number in writes():
         outcomes.clear()
         died = dying(app, attempt, number)
         app.idle()

@@ -1,36 +1,31 @@
 """A manager or a director's worker may be killed at any write: no volume is lost or leaked."""
 
-import itertools
-
 import pytest
-from inside import walk
 
 from conpaas import jobs
 
 
-def test_creating_and_deleting_survive_a_kill_of_the_manager_at_every_write(shop, dying):
+def test_creating_and_deleting_survive_a_kill_of_the_manager_at_every_write(shop, walk):
     def delete():
         shop.cluster.run(shop.user.delete_volume(vol_name="data"))
 
-    walk(shop, dying, shop.create, delete)
+    walk(shop, shop.create, delete)
 
 
-def test_detaching_and_attaching_survive_a_kill_of_the_manager_at_every_write(shop, dying):
+def test_detaching_and_attaching_survive_a_kill_of_the_manager_at_every_write(shop, walk):
     shop.create()
     node = shop.nodes()[0].agent_id
     walk(
         shop,
-        dying,
         lambda: shop.cluster.run(shop.user.detach_volume(vol_name="data")),
         lambda: shop.cluster.run(shop.user.attach_volume(vol_name="data", agent_id=node)),
     )
 
 
-def test_stopping_and_starting_survive_a_kill_of_the_manager_at_every_write(shop, dying):
+def test_stopping_and_starting_survive_a_kill_of_the_manager_at_every_write(shop, walk):
     shop.create()
     walk(
         shop,
-        dying,
         lambda: shop.cluster.run(shop.user.stop()),
         lambda: shop.cluster.run(shop.user.start()),
     )
@@ -55,11 +50,11 @@ class SeenFromItsNode:
         return running is not None and running.target.name == "agent"
 
 
-def test_mounting_survives_a_kill_of_the_agent_at_every_write(shop, dying):
+def test_mounting_survives_a_kill_of_the_agent_at_every_write(shop, dying, writes):
     def delete():
         shop.cluster.run(shop.user.delete_volume(vol_name="data"))
 
-    for number in itertools.count():
+    for number in writes():
         died = dying(SeenFromItsNode(shop), shop.create, number)
         shop.idle()
         node = shop.nodes()[0].agent_id
@@ -77,35 +72,39 @@ def dying_director(dying_worker):
     return lambda shop, do, number: dying_worker(do, number)
 
 
-def test_creating_and_deleting_survive_a_kill_of_the_worker_at_every_write(shop, dying_director):
+def test_creating_and_deleting_survive_a_kill_of_the_worker_at_every_write(
+    shop, walk, dying_director
+):
     def delete():
         shop.cluster.run(shop.user.delete_volume(vol_name="data"))
 
-    walk(shop, dying_director, shop.create, delete)
+    walk(shop, shop.create, delete, dying=dying_director)
 
 
-def test_stopping_and_starting_survive_a_kill_of_the_worker_at_every_write(shop, dying_director):
+def test_stopping_and_starting_survive_a_kill_of_the_worker_at_every_write(
+    shop, walk, dying_director
+):
     shop.create()
     walk(
         shop,
-        dying_director,
         lambda: shop.cluster.run(shop.user.stop()),
         lambda: shop.cluster.run(shop.user.start()),
+        dying=dying_director,
     )
 
 
-def test_growing_survives_a_kill_of_the_manager_at_every_write(shop, dying):
+def test_growing_survives_a_kill_of_the_manager_at_every_write(shop, dying, writes):
     shop.create("data", 10)
-    for number in itertools.count(1):
-        size = 10 + number
+    for number in writes():
+        size = 11 + number
 
         def grow(size=size):
             return shop.cluster.run(shop.user.grow_volume(vol_name="data", vol_size=size))
 
-        died = dying(shop, grow, number - 1)
+        died = dying(shop, grow, number)
         shop.idle()
         (row,) = shop.user.list_volumes()
-        assert (row.vol_size, row.state) == (size, "attached"), f"killed at write {number - 1}"
+        assert (row.vol_size, row.state) == (size, "attached"), f"killed at write {number}"
         assert [v.size for v in shop.cluster.provider.volumes.values()] == [size]
         if not died:
             assert number > 3

@@ -16,6 +16,7 @@ from conpaas.rpc import Job, Progress, patiently, scaled
 DIRECTORY = "/media"
 ATTACHED = "attached"
 _KEPT = (ATTACHED, "available")
+_AWAY = 10.0  #: seconds in which an agent that was killed is back
 
 
 class NodeVolumes:
@@ -121,7 +122,9 @@ class NodeVolumes:
         volume = yield from scaled(self._desk.attach(volume, node), 0, 60)
         agent, device = self._tools.agent(node), str(volume.device)
         # Patiently: after a crash of the manager the agent may still be at it.
-        mounting = patiently(lambda: agent.mount_volume(name=volume.name, device=device))
+        mounting = patiently(
+            lambda: agent.mount_volume(name=volume.name, device=device), away=_AWAY
+        )
         yield from scaled(mounting, 60, 100)
         return volume
 
