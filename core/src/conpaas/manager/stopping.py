@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
@@ -16,6 +17,8 @@ from conpaas.state import State
 
 A = TypeVar("A", bound=ServiceAgent)
 
+#: Key of the store: which stop has saved all last.
+_SAVED = "saved"
 Unsaved = Annotated[bool, "Give up what only the machines keep, where it would be saved otherwise"]
 
 
@@ -80,6 +83,10 @@ class StoppingManager(ScalingManager[A]):
     # -- core's own ---------------------------------------------------------------------------
 
     def _save(self) -> Job[None]:
+        # Once for each job: after a crash its machines may be gone already.
+        this = self.place.remember("saving", lambda: secrets.token_hex(8))
+        if self.store.get(_SAVED) == this:
+            return
         try:
             yield from handled(self.save(), 0, 100)
         except Exception as error:
@@ -90,6 +97,7 @@ class StoppingManager(ScalingManager[A]):
                 f"service {self.number} is not stopped, for what only its machines keep cannot be "
                 f"saved: {told}. Stop it once more, or with --unsaved to give that up"
             ) from error
+        self.store[_SAVED] = this
 
     def _part(self, nodes: Sequence[Node], low: int, high: int) -> Job[None]:
         """Take from nodes what must be kept; nothing keeps their machines from going."""
