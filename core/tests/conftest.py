@@ -77,7 +77,8 @@ class SimpleManager(ServiceManager[SimpleAgent]):
     def save(self):
         """Note the words, unless one cannot be written."""
         yield Progress(0, "writing the words down")
-        self.store["said"] = [agent.say().word for agent in map(self.agent, self.nodes)]
+        answers = self.ask_each(lambda agent: agent.say(), self.nodes)
+        self.store["said"] = [said.word for _, said in answers if isinstance(said, Word)]
         if self.store.get("word") == "ineffable":
             raise AgentError("it cannot be written")
 

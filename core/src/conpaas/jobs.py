@@ -354,10 +354,10 @@ class JobRunner:
         return value
 
     def remembered(self, key: str) -> list[Any]:
-        """Return what the jobs that have not ended decided under ``key``."""
+        """Return what jobs that have not ended decided under ``key``, or it and more words."""
         rows = self._records.execute("SELECT memo FROM job WHERE state = 'running'")
-        memos = [json.loads(row["memo"]) for row in rows]
-        return [memo[key] for memo in memos if key in memo]
+        pairs = [pair for row in rows for pair in json.loads(row["memo"]).items()]
+        return [value for found, value in pairs if f"{found} ".startswith(f"{key} ")]
 
 
 class _Reservation:

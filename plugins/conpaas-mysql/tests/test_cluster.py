@@ -12,7 +12,7 @@ from conpaas.rpc import operations
 from conpaas.state import State
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.rehearsal import RehearsalAgent
-from conpaas_mysql.theatre import Theatre
+from conpaas_mysql.theatre import Theatre, tried
 
 
 def test_the_first_start_creates_one_database_and_says_where_it_is(theatre: Theatre) -> None:
@@ -50,6 +50,7 @@ def test_what_is_rehearsed_is_what_agents_offer() -> None:
     for name, operation in operations(RehearsalAgent).items():
         assert [p.name for p in operation.parameters] == [p.name for p in real[name].parameters]
         assert operation.is_job == real[name].is_job
+        assert operation.preempts == real[name].preempts
         assert operation.result == real[name].result
 
 
@@ -171,6 +172,55 @@ def test_a_stopped_service_does_without_a_copy_but_not_without_the_last(theatre:
     theatre.run(theatre.user.start())
     assert theatre.primary() == ["mysql-1", "mysql-2"]
     assert theatre.write()
+
+
+def test_what_a_database_had_at_an_earlier_stop_does_not_give_up_what_it_wrote_since(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    theatre.run(theatre.user.stop())
+    theatre.run(theatre.user.start())
+    theatre.write()
+    stage.failing[theatre.address("mysql-1"), "stop_database"] = "it hangs"
+    theatre.run(theatre.user.stop())
+    # Nobody knows how far it went on alone.
+    with pytest.raises(WrongStateError, match="the only copy"):
+        theatre.user.delete_volume(vol_name="mysql-1-1")
+
+
+def test_a_stop_while_a_copy_is_made_leaves_an_empty_volume_that_may_go(theatre: Theatre) -> None:
+    theatre.start()
+    theatre.write()
+    theatre.world.copies_last = True
+    theatre.user.add_nodes(nodes={"mysql": 1})
+    theatre.cluster.wait(lambda: len(theatre.world.servers) == 2)
+    theatre.run(theatre.user.stop())
+    assert theatre.volumes() == ["mysql-1-1", "mysql-1-2"]
+    theatre.run(theatre.user.delete_volume(vol_name="mysql-1-2"))
+    theatre.world.finish_copies()
+    theatre.run(theatre.user.start())
+    assert theatre.write()
+
+
+def test_a_database_is_lost_while_the_other_is_removed(theatre: Theatre, stage: Any) -> None:
+    theatre.start(mysql=2)
+    removed = theatre.address("mysql-2")
+
+    def lose(number: int) -> None:
+        who, what, _ = stage.events[-1]
+        if (who, what) == (removed, "recover_position"):
+            theatre.write()  # which only the one that stays has
+            theatre.break_machines("mysql-1")
+
+    stage.before = lose
+    tried(lambda: theatre.remove(mysql=1))
+    stage.before = lambda number: None
+    theatre.idle()
+    theatre.settle()
+    assert theatre.primary() == ["mysql-1"]
+    assert theatre.write()
+    assert theatre.volumes() == ["mysql-1-1"]
 
 
 def test_the_manager_dies_at_any_step_of_growing_and_shrinking(theatre: Theatre) -> None:

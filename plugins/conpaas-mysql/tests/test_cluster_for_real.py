@@ -15,6 +15,7 @@ from conpaas.state import State
 from conpaas.testing import Cluster
 from conpaas.testing.loopback import loopback_network
 from conpaas.testing.waiting import eventually
+from conpaas_mysql.testing import freeze, sends_rsync, thaw
 
 PASSWORD = "Correct-Horse-7"
 
@@ -129,3 +130,21 @@ def test_a_real_cluster_loses_a_server_and_a_machine_and_is_stopped_and_started(
     real.run(real.user.start())
     assert real.cluster.state(real.aid, 1) is State.RUNNING
     assert real.rows() == [[1, 2, 3], [1, 2, 3]]
+
+
+@pytest.mark.long
+def test_the_only_database_is_killed_in_the_middle_of_the_copy_that_it_gives(real: Real) -> None:
+    real.run(real.user.start())
+    real.user.set_password(password=PASSWORD)
+    real.query("CREATE DATABASE blog")
+    real.query("CREATE TABLE blog.t (n INT PRIMARY KEY)")
+    real.query("INSERT INTO blog.t VALUES (1)")
+    (first,) = real.cluster.agents(real.aid, 1)
+    database = first.agent.database
+    job = real.user.add_nodes(nodes={"mysql": 1})
+    frozen = freeze(sends_rsync(database.directories.volume))
+    os.kill(database.pid, signal.SIGKILL)
+    thaw(frozen)
+    real.run(job)
+    assert real.rows() == [[1], [1]]
+    assert "no database took queries any more: mysql-1" in real.history()

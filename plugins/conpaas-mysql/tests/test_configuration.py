@@ -25,6 +25,19 @@ def made(memory: int = 1024 * MB, disk: int = 4096 * MB, **settings: str) -> Con
     return configuration(part, SECRETS, directories, "0.0.0.0", Room(memory, 4096 * MB, disk))
 
 
+def test_members_that_share_a_machine_get_their_copies_at_ports_of_their_own() -> None:
+    directories, room = (
+        Directories(Path("/"), Path("/media/data")),
+        Room(1 << 30, 1 << 32, 1 << 32),
+    )
+    ports = set()
+    for member in MEMBERS:
+        part = DatabasePart("shop", member.name, MEMBERS, "data", {}, "mariabackup")
+        made = configuration(part, SECRETS, directories, "127.0.0.9", room)
+        ports.add(made.server["wsrep_sst_receive_address"].rpartition(":")[2])
+    assert len(ports) == len(MEMBERS)
+
+
 def test_what_is_promised_is_configured() -> None:
     server = made().server
     assert server["innodb_flush_log_at_trx_commit"] == "1"

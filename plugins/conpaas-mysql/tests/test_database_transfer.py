@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,15 @@ import pytest
 from conpaas_mysql.galera import saved
 from conpaas_mysql.mariadb import NAME
 from conpaas_mysql.parts import Transfer
-from conpaas_mysql.testing import Databases, Node, eventually
+from conpaas_mysql.testing import (
+    Databases,
+    Node,
+    eventually,
+    freeze,
+    in_parallel,
+    sends_rsync,
+    thaw,
+)
 
 pytestmark = pytest.mark.long
 
@@ -37,48 +41,6 @@ def sums(node: Node) -> object:
     return node.rows("CHECKSUM TABLE shop.things")
 
 
-def freeze(found: Callable[[list[str]], bool]) -> list[int]:
-    """Have processes of a transfer stand still as soon as there are any; return their numbers."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        numbers = []
-        for directory in Path("/proc").iterdir():
-            if not directory.name.isdecimal():
-                continue
-            try:
-                words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                continue
-            if found(words):
-                os.kill(int(directory.name), signal.SIGSTOP)
-                numbers.append(int(directory.name))
-        if numbers:
-            return numbers
-    raise TimeoutError("no transfer has begun")
-
-
-def thaw(numbers: list[int]) -> None:
-    for number in numbers:
-        try:
-            os.kill(number, signal.SIGCONT)
-        except ProcessLookupError:
-            continue  # it has ended
-
-
-def sends_rsync(*nodes: Node) -> Callable[[list[str]], bool]:
-    """Tell the processes by which any of these nodes sends its databases."""
-    volumes = [str(node.volume) for node in nodes]
-
-    def found(words: list[str]) -> bool:
-        return (
-            Path(words[0]).name == "rsync"
-            and "--recursive" in words
-            and any(volume in word for volume in volumes for word in words)
-        )
-
-    return found
-
-
 def receives_backup(words: list[str]) -> bool:
     return Path(words[0]).name == "mbstream" and "-x" in words
 
@@ -93,7 +55,7 @@ def test_a_member_that_is_killed_while_it_gets_a_copy_begins_anew_by_itself(
     databases.configure()
     joining = threading.Thread(target=second.join)
     joining.start()
-    frozen = freeze(sends_rsync(first) if transfer == "rsync" else receives_backup)
+    frozen = freeze(sends_rsync(first.volume) if transfer == "rsync" else receives_backup)
     eventually(lambda: first.status().state == 2)
     half = second.status()
     assert not half.has_data and half.is_running and not half.ready and half.trouble == ""
@@ -111,6 +73,19 @@ def test_a_member_that_is_killed_while_it_gets_a_copy_begins_anew_by_itself(
     assert "openssl based encryption" in words or "Using stunnel for SSL encryption" in words
 
 
+def test_two_on_one_machine_get_copies_by_mariabackup_at_once(databases: Databases) -> None:
+    databases.transfer = "mariabackup"
+    with_data(databases)
+    databases.grow()
+    two = [databases.machine(), databases.machine()]
+    databases.configure()
+    in_parallel(*(node.join for node in two))
+    assert len({str(sums(node)) for node in databases.nodes}) == 1
+    assert all(len(node.status().members) == 4 for node in two)
+    for node in two:
+        assert "SST failed" not in node.agent.database.log.read_text()
+
+
 def test_when_the_giver_dies_another_one_gives(databases: Databases) -> None:
     first = with_data(databases)
     (second,) = databases.grow()
@@ -118,7 +93,7 @@ def test_when_the_giver_dies_another_one_gives(databases: Databases) -> None:
     databases.configure()
     joining = threading.Thread(target=third.join)
     joining.start()
-    frozen = freeze(sends_rsync(first, second))
+    frozen = freeze(sends_rsync(first.volume, second.volume))
     (giver,) = (node for node in (first, second) if node.status().state == 2)
     giver.kill(stay_down=True)
     thaw(frozen)

@@ -31,6 +31,16 @@ def test_a_killed_database_rejoins_by_itself_and_the_history_says_so(theatre: Th
     assert not theatre.host.manager.is_outdated()
 
 
+def test_each_restart_is_told_once_however_soon_it_follows(theatre: Theatre) -> None:
+    theatre.start(mysql=2)
+    theatre.look()
+    told = f"mysql-2 ({theatre.address('mysql-2')}) had stopped: it has rejoined"
+    for number in (1, 2, 3):
+        theatre.kill("mysql-2")
+        theatre.settle()
+        assert theatre.history().count(told) == number
+
+
 def test_while_nothing_happens_nothing_is_done(theatre: Theatre, stage: Any) -> None:
     theatre.start(mysql=2, glb=1)
     before, stage.events = theatre.history(), []
@@ -337,6 +347,30 @@ def test_the_managers_machine_is_lost_and_the_next_one_knows_the_cluster(
     theatre.kill("mysql-1", "mysql-2", comes_back=False)
     theatre.settle()
     assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert theatre.write()
+
+
+def test_a_replacement_that_failed_half_way_is_taken_up_and_not_made_twice(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    machines, release = theatre.host.machines, theatre.host.machines.release
+    failed: list[Any] = []
+
+    def fail_once(nodes: Any) -> Any:
+        if nodes and not failed:
+            failed.extend(nodes)
+            raise AgentError("the director does not answer")
+        return release(nodes)
+
+    monkeypatch.setattr(machines, "release", fail_once)
+    theatre.break_machines("mysql-2")
+    theatre.settle()
+    assert [node.role for node in failed] == ["mysql"]
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert sorted(theatre.nodes().values()) == ["mysql", "mysql"]
+    assert len(theatre.cluster.provider.machines) == 3
     assert theatre.write()
 
 

@@ -31,6 +31,7 @@ def server_settings(theatre: Theatre) -> list[dict[str, str]]:
         ("volume_size", 1, "256 to"),
         ("volume_size", 1 << 25, "a volume may have at most"),
         ("dump_limit", 0, "1 to"),
+        ("suspect_after", 1, "2 to 60"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(
@@ -39,6 +40,15 @@ def test_a_value_that_cannot_be_is_refused(
     with pytest.raises(InvalidError, match=said):
         theatre.user.set_mysql_config(**{setting: value})
     assert theatre.user.get_mysql_config() == MysqlConfig()
+
+
+def test_how_long_a_silent_database_is_waited_for_is_told_to_all(theatre: Theatre) -> None:
+    theatre.start(mysql=2)
+    theatre.run(theatre.user.set_mysql_config(suspect_after=15))
+    for agent in theatre.agents():
+        settings = agent.database_part.settings
+        assert settings["evs.suspect_timeout"] == "PT15S"
+        assert settings["evs.inactive_timeout"] == "PT45S"
 
 
 def test_nothing_to_set_is_refused(theatre: Theatre) -> None:

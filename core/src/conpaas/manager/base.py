@@ -73,6 +73,8 @@ class ServiceManager(
         ``self.publish(values)`` and ``self.published()`` (what services tell each other);
         ``self.place.note(text)`` (in the history: what happened to the service);
         ``self.place.machines.fence(nodes)`` (destroy the machines of lost nodes at once);
+        ``self.exchange(lost)`` (replace lost nodes while a job of yours is at work, which keeps
+        core from it);
         ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
         service runs, and keeps, on the manager's machine: stopped and removed with the service).
 
@@ -130,7 +132,7 @@ class ServiceManager(
             raise WrongStateError(f"service {self.number} is RUNNING and has no lost nodes")
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
-        missing = self.place.remember("missing", self._missing)
+        missing = self.place.remember("missing", self._lacking_roles)
         kept = self._kept_addresses(missing, gone)
         # Those whose address somebody else gets are known until somebody has it.
         without_heir = [node for node in gone if node not in kept]
@@ -212,19 +214,31 @@ class ServiceManager(
         lost = self.place.choose(self.replaceable)
         for node in lost:
             yield from handled(self.on_node_lost(node), 0, 10)
-        yield Progress(10, f"asking for {machines(len(lost))} instead")
-        roles = [node.role for node in lost]
-        added = yield from scaled(
-            self.place.machines.provide(roles, None, self._kept_addresses(roles, lost)), 10, 50
-        )
-        yield from scaled(self.initialise(added), 50, 55)
-        yield from scaled(self.place.machines.release(lost), 55, 60)
-        added = self.place.nodes.succeed(lost, added)
-        yield from scaled(self.equip(added), 60, 70)
+        added = yield from scaled(self.exchange(lost), 10, 70)
         yield from handled(self.on_nodes_removed(lost), 70, 80)
         yield from handled(self.on_nodes_added(added), 80, 98)
         self.place.tell_removed(lost)
         self.place.tell_added(added)
+
+    def exchange(self, lost: Sequence[Node]) -> Job[list[Node]]:
+        """Put new nodes in the place of lost ones, which are forgotten; no handler is called.
+
+        For jobs that take long: while one is at work, nobody else replaces what is lost.
+        """
+        # A try before may have come so far, and have failed then.
+        heirs = {(node.role, node.position): node for node in self.nodes}
+        there = [heirs[n.role, n.position] for n in lost if (n.role, n.position) in heirs]
+        alone = [node for node in lost if (node.role, node.position) not in heirs]
+        yield Progress(0, f"asking for {machines(len(alone))} instead")
+        roles = [node.role for node in alone]
+        kept = self._kept_addresses(roles, alone)
+        new = yield from scaled(self.place.machines.provide(roles, None, kept, alone), 0, 70)
+        added = [*there, *new]
+        yield from scaled(self.initialise(added), 70, 80)
+        yield from scaled(self.place.machines.release(lost), 80, 85)
+        added = self.place.nodes.succeed(lost, added)
+        yield from scaled(self.equip(added), 85, 100)
+        return added
 
     @expose(
         states=(State.RUNNING,),
@@ -321,7 +335,7 @@ class ServiceManager(
             found.append(heir)
         return found if any(found) else []
 
-    def _missing(self) -> list[str]:
+    def _lacking_roles(self) -> list[str]:
         """Return the roles of the nodes that a repair has to get."""
         there = Counter(node.role for node in self.nodes)
         replaced = Counter(node.role for node in self.replaceable())

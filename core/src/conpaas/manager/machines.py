@@ -61,13 +61,18 @@ class ServiceMachines:
         self._clock = clock
 
     def provide(
-        self, roles: Sequence[str], cloud: str | None, lost: Sequence[Node | None] = ()
+        self,
+        roles: Sequence[str],
+        cloud: str | None,
+        lost: Sequence[Node | None] = (),
+        instead_of: Sequence[Node] = (),
     ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers."""
         if not roles:
             return []
         # Random, not the job's number: a manager that takes over may count from an older one.
-        key = self._runner.remember(MACHINES, lambda: secrets.token_hex(8))
+        request = " ".join([MACHINES, *(node.id for node in instead_of)])
+        key = self._runner.remember(request, lambda: secrets.token_hex(8))
         nodes: list[Node] = []
         try:
             created = self._desk.create_machines(

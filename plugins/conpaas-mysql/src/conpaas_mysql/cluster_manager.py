@@ -135,10 +135,7 @@ class ClusterManager(SettingsManager):
 
     def on_node_lost(self, node: Node) -> Job[None]:
         """Make sure that it does not run any more, then have the others go on without it."""
-        name = name_of(node) if node.role == MYSQL else f"{node.role}-{node.position + 1}"
-        self.place.note(f"{name} ({node.address}) is lost: it is replaced")
-        if node.role == MYSQL:
-            yield from scaled(self.place.machines.fence([node]), 0, 40)
+        yield from scaled(self.give_up_machine(node), 0, 40)
         yield from scaled(self.settle_anyhow(), 40, 100)
 
     def on_outdated(self) -> Job[None]:

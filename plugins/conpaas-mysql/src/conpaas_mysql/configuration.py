@@ -159,7 +159,7 @@ def configuration(
         "wsrep_sync_wait": "1",
         "wsrep_sst_method": part.transfer,
         "wsrep_sst_auth": f"{TRANSFER_USER}:{secrets.transfer_password}",
-        "wsrep_sst_receive_address": f"{address}:{SNAPSHOT_PORT}",
+        "wsrep_sst_receive_address": f"{address}:{_snapshot_port(part, listen)}",
         **own,
     }
     server["wsrep_provider_options"] = _provider(part, directories, listen, address, room)
@@ -199,14 +199,20 @@ def _provider(
         "gcache.size": str(_between(32 * _MB, room.disk // 20, 512 * _MB)),
         "gcache.recover": "yes",
         "gcache.page_size": str(16 * _MB),
-        # A member that does not answer is given up after about 3 seconds, not 6.
+        # When a member is given up is a setting; these have it noticed soon after.
         "evs.keepalive_period": "PT0.5S",
         "evs.inactive_check_period": "PT0.25S",
-        "evs.suspect_timeout": "PT2S",
-        "evs.inactive_timeout": "PT6S",
         **{name: value for name, value in part.settings.items() if "." in name},
     }
     return '"' + _joined(f"{name}={options[name]}" for name in options) + '"'
+
+
+def _snapshot_port(part: DatabasePart, listen: str) -> int:
+    """Return the port that a copy is received at."""
+    if listen == _ANYWHERE:
+        return SNAPSHOT_PORT
+    # The script that receives it takes any listener of its port on this machine for its own.
+    return SNAPSHOT_PORT + [member.name for member in part.members].index(part.name)
 
 
 def _joined(options: Iterable[str]) -> str:

@@ -149,7 +149,12 @@ class DatabaseAgent(VolumeAgent):
         yield Progress(0, "joining the cluster")
         self.store[_WANTED] = True
         database.start(join=True)
-        yield from until_synced(database)
+        try:
+            yield from until_synced(database)
+        except AgentError:
+            # What it waits for may never come, as when its donor's machine has fallen silent.
+            database.abandon_copy()
+            raise
         self.log.info("the database has joined the cluster")
 
     @expose(resumes=True)
@@ -192,17 +197,22 @@ class DatabaseAgent(VolumeAgent):
         return database_status(self._database(part), part, bool(self.store.get(_WANTED)))
 
     @expose()
-    def recover_position(self) -> Position:
+    def recover_position(
+        self, volume: Annotated[str, "With data that no server uses; its own if empty"] = ""
+    ) -> Position:
         """Return what a database that does not run has (it takes a second or two).
 
         Raises:
             AgentError: It runs.
         """
         database = self.database
-        if database.is_running:
+        directories = database.directories
+        if volume not in ("", self.part.volume):
+            directories = Directories(self.root, self.volume_path(volume))
+        elif database.is_running:
             raise AgentError("the database runs: its status tells the position")
         try:
-            found = starting.recover(database.directories)
+            found = starting.recover(directories)
         except OSError as error:
             raise AgentError(str(error)) from error
         return Position(found.cluster, found.number, found.was_last)

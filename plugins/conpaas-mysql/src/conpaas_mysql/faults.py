@@ -150,6 +150,30 @@ def choose(positions: Mapping[str, Position], cluster: str) -> Choice:
     return Choice(name, ours[name])
 
 
+def choose_here(positions: Mapping[str, Position], cluster: str, here: Collection[str]) -> Choice:
+    """Return which of the databases that are here has all that was ever acknowledged.
+
+    Args:
+        positions: Of all members, by name.
+        cluster: The id that there must be; empty when none was noted.
+        here: Names of those that have a node; of the others there are volumes only.
+
+    Raises:
+        AgentError: The cluster's data is nowhere, or the newest is on no node.
+    """
+    best = choose(positions, cluster)
+    number = best.position.number
+    equal = {n: p for n, p in positions.items() if n in here and p.number == number}
+    if best.name in here or not equal:
+        if best.name not in here:
+            raise AgentError(
+                f"the newest data, up to transaction {number}, is that of {best.name}, which was "
+                "given up; its volume is kept: add a node to bring it back"
+            )
+        return best
+    return choose(equal, cluster)
+
+
 def position_of(name: str) -> int:
     """Return the position of the database of a name that ``member_name`` gave."""
     return int(name.rpartition("-")[2]) - 1

@@ -21,7 +21,7 @@ class Data:
     """What is on a member's volume.
 
     Args:
-        cluster: The id of the state.
+        cluster: The id of the state; empty of who was killed while it got its copy.
         writes: In order.
         view: With whom it was when it was killed: with all of them it goes on by itself.
         was_last: It was the last one to leave in order.
@@ -74,16 +74,18 @@ class Server:
         view: Members of the last primary component that it belonged to, by address.
         is_primary: It belongs to one now.
         was_primary: It has since it was started.
-        started: When, as a number that rises.
+        started: When, in seconds.
+        donor: Address of whom it gets a whole copy from just now; empty when it gets none.
     """
 
     address: str
     name: str
     disk: Disk
-    started: int
+    started: float
     view: frozenset[str] = frozenset()
     is_primary: bool = False
     was_primary: bool = False
+    donor: str = ""
 
     @property
     def data(self) -> Data:
@@ -100,6 +102,7 @@ class World:
         apart: Pairs of addresses that cannot reach each other.
         acknowledged: Writes that clients were told of.
         wrong: What must never be, and was.
+        copies_last: Whole copies last until ``finish_copies``.
     """
 
     servers: dict[str, Server] = field(default_factory=dict)
@@ -108,6 +111,7 @@ class World:
     wrong: list[str] = field(default_factory=list)
     clusters: int = 0
     clock: int = 0
+    copies_last: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     # -- servers come and go ------------------------------------------------------------------
@@ -122,7 +126,7 @@ class World:
     def create(self, server: Server) -> None:
         """Have a server run on an empty disk, as a cluster of its own."""
         with self.lock:
-            if server.disk.read() is not None:
+            if server.data.cluster:
                 self.wrong.append(f"{server.name} was set up over data")
             self.clusters += 1
             server.disk.write(Data(f"cluster-{self.clusters}", ()))
@@ -161,10 +165,22 @@ class World:
         with self.lock:
             server = self.servers.pop(address, None)
             if server is not None:
-                if server.data.cluster:
-                    server.disk.write(replace(server.data, view=tuple(sorted(server.view))))
+                # Half a copy that nobody else knows of is begun anew, as one among others.
+                view = () if server.donor and len(server.view) == 1 else sorted(server.view)
+                server.disk.write(replace(server.data, view=tuple(view)))
                 self._settle()
             return server
+
+    def finish_copies(self) -> None:
+        """Have all that get copies have them, and be quick with those to come."""
+        with self.lock:
+            self.copies_last = False
+            for server in self.servers.values():
+                if server.donor:
+                    data = self.servers[server.donor].data
+                    server.disk.write(Data(data.cluster, data.writes))
+                    server.donor = ""
+            self._judge()
 
     # -- the network --------------------------------------------------------------------------
 
@@ -188,6 +204,8 @@ class World:
             if not self.takes_queries(address):
                 return False
             for member in self.members(address):
+                if self.servers[member].donor:
+                    continue  # it keeps that beside its copy
                 data = self.servers[member].data
                 self.servers[member].disk.write(replace(data, writes=(*data.writes, what)))
             self.acknowledged.append(what)
@@ -195,7 +213,8 @@ class World:
 
     def takes_queries(self, address: str) -> bool:
         """Whether a server takes queries."""
-        return address in self.servers and self.servers[address].is_primary
+        server = self.servers.get(address)
+        return server is not None and server.is_primary and not server.donor
 
     def members(self, address: str) -> list[str]:
         """Return whom a server sees, itself included."""
@@ -226,7 +245,19 @@ class World:
                 component = self.component(address)
                 seen |= component
                 self._vote(component)
+        self._end_copies()
         self._judge()
+
+    def _end_copies(self) -> None:
+        """Have those end whose donors are gone: they are started again by their machines.
+
+        Who has lost the others too waits for ever.
+        """
+        for address, server in list(self.servers.items()):
+            gone = server.donor not in self.component(address)
+            if server.donor and server.is_primary and gone:
+                self.kill(address)
+                return  # which has settled all
 
     def _vote(self, component: set[str]) -> None:
         """Have a component be primary if it is more than half of what was primary before."""
@@ -239,7 +270,9 @@ class World:
                 self._make_primary(component)
                 return
         recovered = {self._recovered(address) for address in component}
-        if any(view and view <= component for view in recovered):
+        # Who waits for its copy since before remembers another past than who was started again.
+        waiting = any(self.servers[address].donor for address in component)
+        if not waiting and any(view and view <= component for view in recovered):
             self._make_primary(component)
             return
         for address in component:
@@ -257,16 +290,23 @@ class World:
     def _make_primary(self, component: set[str]) -> None:
         """Have servers be the primary component: each gets what the one with the most has."""
         servers = [self.servers[address] for address in sorted(component)]
-        most = max(servers, key=lambda s: (bool(s.data.cluster), len(s.data.writes))).data
+        first = max(servers, key=lambda s: (bool(s.data.cluster), len(s.data.writes)))
+        most = first.data
         for server in servers:
-            server.disk.write(Data(most.cluster, most.writes))
+            if self.copies_last and server.data.cluster != most.cluster:
+                server.donor = server.donor or first.address
+            elif most.cluster:
+                server.disk.write(Data(most.cluster, most.writes))
+                server.donor = ""
             server.view = frozenset(component)
             server.is_primary = server.was_primary = True
 
     def _judge(self) -> None:
         primary = [s for s in self.servers.values() if s.is_primary]
         for server in primary:
-            lost = set(self.acknowledged) - set(server.data.writes)
+            # Who still gets its copy takes no queries.
+            there = set(self.acknowledged if server.donor else server.data.writes)
+            lost = set(self.acknowledged) - there
             if lost:
                 self.wrong.append(f"{server.name} takes queries and has lost {lost}")
             for other in primary:

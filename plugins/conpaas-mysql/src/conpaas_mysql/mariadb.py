@@ -161,10 +161,10 @@ class MariaDb:
         return self._supervisor.pid(NAME) if NAME in self._supervisor.names() else None
 
     @property
-    def started(self) -> int:
-        """When the server that runs was started: whole seconds since 1970; 0 when none runs."""
+    def started(self) -> float:
+        """When the server that runs was started: seconds since 1970; 0 when none runs."""
         times = starting.starts(self.directories)
-        return int(times[-1]) if times and self.is_running else 0
+        return times[-1] if times and self.is_running else 0.0
 
     @property
     def log(self) -> Path:
@@ -210,6 +210,11 @@ class MariaDb:
         self._supervisor.stop(NAME, wait=_STOP_TIMEOUT + 10)
         # Nobody shall use the volume any more.
         end_transfers(self.directories.data)
+
+    def abandon_copy(self) -> None:
+        """Have a server that has only half a copy begin anew; nothing of it could be lost."""
+        if self.is_running and not self.has_data and not self.directories.socket.exists():
+            self._supervisor.signal(NAME, "KILL")
 
     # -- how it is done -----------------------------------------------------------------------
 

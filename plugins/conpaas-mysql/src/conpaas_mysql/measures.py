@@ -32,7 +32,7 @@ def of_database(database: MariaDb) -> Iterator[Metric]:
     if began := database.started:
         yield GaugeMetricFamily(
             "conpaas_mysql_started_seconds",
-            "When the server was started, in whole seconds since 1970.",
+            "When the server was started, in seconds since 1970, to a tenth.",
             value=began,
         )
     told, limit = _ask(database)

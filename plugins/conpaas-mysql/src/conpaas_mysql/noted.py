@@ -46,11 +46,6 @@ class Noted:
         if position > self.least:
             self._store["least"] = position
 
-    def begin_anew(self, cluster: str, position: int) -> None:
-        """Note that the data is another from now on, as after a backup has been restored."""
-        self._store["cluster"] = cluster
-        self._store["least"] = position
-
     @property
     def members(self) -> frozenset[str]:
         """Names of the databases that may have data of the cluster."""
@@ -68,12 +63,17 @@ class Noted:
 
     @property
     def left(self) -> dict[str, int]:
-        """How far each database was when it stopped in order, by name."""
+        """How far each database was when it stopped in order, by name; -1: it had no data."""
         return dict(self._store.get("left", {}))
 
     def leave(self, name: str, position: int) -> None:
         """Note how far a database was when it stopped."""
         self._store["left"] = {**self.left, name: position}
+
+    def forget_left(self) -> None:
+        """Forget that, before any of them is started: it goes on from there."""
+        if self.left:
+            self._store["left"] = {}
 
     @property
     def is_unsettled(self) -> bool:
@@ -86,13 +86,13 @@ class Noted:
             self._store["unsettled"] = value
 
     @property
-    def started(self) -> dict[str, tuple[str, int]]:
+    def started(self) -> dict[str, tuple[str, float]]:
         """On which node each database ran when it was last seen, and since when, by name."""
         noted = self._store.get("started", {})
         return {name: (node, since) for name, (node, since) in noted.items()}
 
     @started.setter
-    def started(self, value: dict[str, tuple[str, int]]) -> None:
+    def started(self, value: dict[str, tuple[str, float]]) -> None:
         plain = {name: list(pair) for name, pair in value.items()}
         if plain != self._store.get("started", {}):
             self._store["started"] = plain

@@ -93,8 +93,8 @@ class DatabaseStatus:
         free: Bytes that are free on its volume.
         trouble: What is wrong, in a sentence for people; empty when nothing is.
         used: Bytes that its data takes.
-        started: When the server that runs was started, in whole seconds since 1970; 0 when none
-            runs.  Its metrics tell the same as ``conpaas_mysql_started_seconds``.
+        started: When the server that runs was started, in seconds since 1970, to a tenth; 0 when
+            none runs.  Its metrics tell the same as ``conpaas_mysql_started_seconds``.
     """
 
     has_data: bool
@@ -109,7 +109,7 @@ class DatabaseStatus:
     free: int
     trouble: str = ""
     used: int = 0
-    started: int = 0
+    started: float = 0.0
 
 
 @dataclass(frozen=True)

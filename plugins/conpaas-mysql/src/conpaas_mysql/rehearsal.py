@@ -6,6 +6,7 @@ must never be.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 #: Settings that the rehearsed server takes up only when it is started.
 _AT_START = ("character_set_server", "innodb_buffer_pool_size")
 _ROOM = 1 << 30
+#: Seconds that a database which ended on its way may be away before it is given up.
+_PATIENCE = 2.0
 
 
 @dataclass
@@ -81,7 +84,8 @@ class Stage(theatre.Stage):
         """Write something as a client does: by each balancer, or else to any database."""
         balancers = self.balancers()
         if not balancers:
-            servers = list(self.world.servers)
+            # Who gets its copy does not even listen yet.
+            servers = [a for a, server in list(self.world.servers.items()) if not server.donor]
             return any(self.world.write(address, what) for address in servers[:1])
         for address, part, drained in balancers:
             healthy = [
@@ -145,7 +149,8 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         """Create a cluster."""
         yield Progress(0, "creating")
         self.stage.begin(self, "create_database")
-        if self._disk.read() is not None and self.server is None:
+        data = self._disk.read()
+        if data is not None and data.cluster and self.server is None:
             raise AgentError("there is data already")
         if self.server is None:
             self.world.create(self._new_server())
@@ -171,8 +176,17 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
                 # It shall join, not go on by itself.
                 self._disk.write(replace(data, view=()))
             self.world.start(self._new_server())
-        if not self.world.takes_queries(self.place.address):
-            raise AgentError("it finds nobody to join")
+        gets = self.server is not None and bool(self.server.donor)
+        until = time.monotonic() + (_PATIENCE if gets else 0.0)
+        while not self.world.takes_queries(self.place.address):
+            if time.monotonic() > until:
+                if self.server is not None and self.server.donor:
+                    self.world.kill(self.place.address)
+                raise AgentError("it finds nobody to join")
+            if self.server is not None and self.server.donor and self.server.is_primary:
+                until = time.monotonic() + _PATIENCE
+            yield Progress(50, "the database gets the data")
+            time.sleep(0.01)
 
     @expose(resumes=True)
     def promote_database(self) -> Job[None]:
@@ -184,7 +198,7 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         if not self.server.is_primary:
             self.world.promote(self.place.address)
 
-    @expose(resumes=True)
+    @expose(resumes=True, preempts=True)
     def stop_database(self) -> Job[None]:
         """Stop the server."""
         yield Progress(0, "stopping")
@@ -199,10 +213,14 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         self._revive()
         server, part = self.server, self.database_part
         data = self._disk.read() if part is not None else None
+        has_data = data is not None and bool(data.cluster)
         if server is None or part is None:
+            return DatabaseStatus(has_data, False, False, 0, False, (), "", -1, False, _ROOM)
+        if server.donor:
             return DatabaseStatus(
-                data is not None, False, False, 0, False, (), "", -1, False, _ROOM
-            )
+                False, True, False, 0, False, (), "", -1, False, _ROOM,
+                used=30 << 20, started=server.started,
+            )  # fmt: skip
         hangs = self.place.address in self.stage.hanging
         ready = server.is_primary and not hangs
         if late := self.stage.late.get(self.place.address, 0):
@@ -212,7 +230,7 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         if self.stage.late.get(self.place.address, 0):
             seen = [member.name for member in part.members]
         return DatabaseStatus(
-            has_data=data is not None,
+            has_data=has_data,
             is_running=True,
             is_primary=ready,
             state=4 if ready else 0,
@@ -228,13 +246,13 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         )
 
     @expose()
-    def recover_position(self) -> Position:
-        """Return what is on the disk."""
+    def recover_position(self, volume: Annotated[str, "Its volume"] = "") -> Position:
+        """Return what is on a disk."""
         self.stage.begin(self, "recover_position")
-        if self.server is not None:
+        if self.server is not None and volume in ("", self._told.volume):
             raise AgentError("the server runs")
-        data = self._disk.read()
-        if data is None:
+        data = self._disk_on(volume or self._told.volume).read()
+        if data is None or not data.cluster:
             return Position("", -1, False)
         return Position(data.cluster, len(data.writes), data.was_last)
 
@@ -296,19 +314,22 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
 
     @property
     def _disk(self) -> FileDisk:
-        part = self._told
-        if not self._mounts.is_mounted(self.volume_path(part.volume)):
-            raise AgentError(f"the volume {part.volume} is not mounted")
-        return FileDisk(self.volume_path(part.volume) / "data.json")
+        return self._disk_on(self._told.volume)
+
+    def _disk_on(self, volume: str) -> FileDisk:
+        if not self._mounts.is_mounted(self.volume_path(volume)):
+            raise AgentError(f"the volume {volume} is not mounted")
+        return FileDisk(self.volume_path(volume) / "data.json")
 
     def _new_server(self) -> Server:
         part = self._told
         if refused := self.stage.refused & set(part.settings.values()):
             raise AgentError(f"the server does not start: {min(refused)} is refused")
+        # A server that is killed is back within a second.
         self.world.clock += 1
         self.store["wanted"] = True
         self.store["ran_with"] = self._at_start(part)
-        return Server(self.place.address, part.name, self._disk, self.world.clock)
+        return Server(self.place.address, part.name, self._disk, self.world.clock / 10)
 
     def _at_start(self, part: DatabasePart) -> dict[str, str]:
         return {name: part.settings[name] for name in _AT_START if name in part.settings}
@@ -329,6 +350,8 @@ class RehearsalManager(MysqlManager):
     """Directs a rehearsal as a cluster is directed, and waits for nothing."""
 
     patience = 0.2
+    glance = 0.05
+    endurance = 3.0
 
 
 class RehearsalPlugin(theatre.RehearsalPlugin):

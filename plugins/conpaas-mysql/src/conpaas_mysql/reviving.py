@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import ClassVar
 
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, ConPaaSError
 from conpaas.manager.base import Node
 from conpaas.rpc import Job, Progress, patiently, scaled
 from conpaas_mysql.agent import MysqlAgent
-from conpaas_mysql.faults import Picture, check_all_known, choose, may_promote, name_of
+from conpaas_mysql.faults import (
+    Picture,
+    check_all_known,
+    choose_here,
+    may_promote,
+    name_of,
+    position_of,
+)
 from conpaas_mysql.looking import MYSQL, LookingManager, ordered
-from conpaas_mysql.parts import Position
+from conpaas_mysql.parts import Position, data_volume
 
 
 class RevivingManager(LookingManager):
@@ -117,13 +126,15 @@ class RevivingManager(LookingManager):
 
     def _bootstrap(self, picture: Picture) -> Job[set[str]]:
         """Have the database go on that has the most, when all have told what they have."""
-        check_all_known(picture, self.noted.members)
+        given_up = self._given_up()
+        check_all_known(picture, self.noted.members - given_up)
         best = picture.survivors[0] if picture.survivors else None
         together = picture.component(best) if best else frozenset[str]()
         apart = picture.statuses.keys() - together
         # Nobody may come up, and find others, while this is decided.
         yield from self._stop(picture, apart)
         positions = self._positions(picture, apart)
+        positions |= yield from self._positions_left(picture, given_up)
         if best is not None:
             farthest = max((p.number for p in positions.values() if p.cluster), default=-1)
             if picture.statuses[best].position >= farthest:
@@ -131,7 +142,7 @@ class RevivingManager(LookingManager):
                 return apart
             yield from self._stop(picture, together)
             positions |= self._positions(picture, together)
-        choice = choose(positions, self.noted.cluster)
+        choice = choose_here(positions, self.noted.cluster, picture.nodes.keys())
         if running := self.look().running:
             raise AgentError(f"{', '.join(running)} was started meanwhile: it is looked at again")
         node, number = picture.nodes[choice.name], choice.position.number
@@ -144,6 +155,40 @@ class RevivingManager(LookingManager):
             )
         self._tell_of_losses(choice.name, number, positions)
         return set(positions)
+
+    def _given_up(self) -> set[str]:
+        """Return the names of members that have no node any more, and get none by themselves."""
+        there = {name_of(node) for node in self.place.nodes.all() if node.role == MYSQL}
+        return set(self.noted.members - there)
+
+    def _positions_left(
+        self, picture: Picture, names: Collection[str]
+    ) -> Job[dict[str, Position]]:
+        """Look what is on the volumes that given up databases have left, by way of a node."""
+        found = {}
+        volumes = {volume.name: volume for volume in self.volumes.all()} if names else {}
+        for name in sorted(names):
+            volume = volumes.get(data_volume(self.number, position_of(name)))
+            if volume is None:
+                found[name] = Position("", -1, False)
+                continue
+            node = next((n for n in picture.nodes.values() if n.cloud == volume.cloud), None)
+            if node is None:
+                raise AgentError(
+                    f"the data of {name} may be newer than what is here: add a node in the cloud "
+                    f"{volume.cloud}, which can look at it"
+                )
+            yield Progress(50, f"looking what {name} has left on the volume {volume.name}")
+            # It goes on belonging to the position that it had.
+            as_before = replace(node, position=position_of(name))
+            volume = yield from scaled(self.volumes.attach(volume, as_before), 50, 50)
+            ask = partial(self.agent(node).recover_position, volume=volume.name)
+            (answer,) = self.place.at_once([ask])
+            yield from scaled(self.volumes.detach(volume), 50, 50)
+            if isinstance(answer, ConPaaSError):
+                raise answer
+            found[name] = answer
+        return found
 
     def _tell_of_losses(self, name: str, number: int, positions: dict[str, Position]) -> None:
         empty = [

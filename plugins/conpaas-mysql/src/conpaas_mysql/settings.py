@@ -107,6 +107,11 @@ MariabackupAbove = Annotated[
     "MB of data from which on a copy for a new database is made by mariabackup, not rsync",
     _number(0, 1 << 30),
 ]
+SuspectAfter = Annotated[
+    int | None,
+    "Seconds without a word from a database after which the others go on without it",
+    _number(2, 60),
+]
 DumpLimit = Annotated[int | None, "MB that a dump to be loaded may have", _number(1, 1 << 30)]
 
 
@@ -124,6 +129,7 @@ class MysqlConfig:
     volume_size: int = 2048
     mariabackup_above: int = 1024
     dump_limit: int = 4096
+    suspect_after: int = 5
 
     def changed(self, changes: Mapping[str, str | int | None]) -> MysqlConfig:
         """Return it with what was given, checked one by one before, in the place of what was.
@@ -152,6 +158,9 @@ class MysqlConfig:
             "wait_timeout": str(self.wait_timeout),
             "interactive_timeout": str(self.wait_timeout),
             "max_allowed_packet": self.max_allowed_packet,
+            "evs.suspect_timeout": f"PT{self.suspect_after}S",
+            # Whom some still hear and others do not.
+            "evs.inactive_timeout": f"PT{3 * self.suspect_after}S",
         }
         if self.innodb_buffer_pool_size != AUTO:
             settings["innodb_buffer_pool_size"] = self.innodb_buffer_pool_size

@@ -16,6 +16,7 @@ from conpaas_mysql.settings import (
     MysqlConfig,
     Packet,
     SingleWriter,
+    SuspectAfter,
     SyncWait,
     VolumeMegabytes,
     WaitTimeout,
@@ -48,6 +49,7 @@ class SettingsManager(SettlingManager):
         volume_size: VolumeMegabytes = None,
         mariabackup_above: MariabackupAbove = None,
         dump_limit: DumpLimit = None,
+        suspect_after: SuspectAfter = None,
     ) -> Job[MysqlConfig]:
         """Set how the databases run; what is not given stays as it is.
 
@@ -67,6 +69,7 @@ class SettingsManager(SettlingManager):
                 "volume_size": volume_size,
                 "mariabackup_above": mariabackup_above,
                 "dump_limit": dump_limit,
+                "suspect_after": suspect_after,
             }
         )
         if config.volume_size > self.place.volume_limit:

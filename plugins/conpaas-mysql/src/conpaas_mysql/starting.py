@@ -96,7 +96,13 @@ def recover(directories: Directories) -> galera.Saved:
     if left.number >= 0 or not left.cluster:
         return left
     answer = subprocess.run(
-        [PROGRAM, f"--defaults-file={directories.options_file}", "--wsrep-recover"],
+        [
+            PROGRAM,
+            f"--defaults-file={directories.options_file}",
+            # It may be another server's.
+            f"--datadir={directories.data}",
+            "--wsrep-recover",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -183,14 +189,16 @@ def _is_single(directories: Directories) -> bool:
 def _empty(data: Path) -> None:
     """Begin anew: half a copy is of no use, and its rest could be mistaken for data.
 
-    What stays is whom it was together with: those may wait for nobody but it.
+    What stays is whom it was together with: those may wait for nobody but it.  Who was alone with
+    half a copy must not begin a cluster with nothing.
     """
     data.mkdir(mode=0o700, exist_ok=True)
     give(data)
+    kept = set() if galera.was_alone(data) else {"gvwstate.dat"}
     for path in data.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != "gvwstate.dat":
+        elif path.name not in kept:
             path.unlink()
 
 

@@ -185,5 +185,5 @@ class TellingManager(RevivingManager):
         return frozenset(names)
 
     def _was_started(self, node: Node, found: dict[Series, float]) -> bool:
-        known = self.noted.started.get(name_of(node), ("", 0))[1]
-        return bool(known) and STARTED in found and int(found[STARTED]) != known
+        known = self.noted.started.get(name_of(node), ("", 0.0))[1]
+        return bool(known) and STARTED in found and found[STARTED] != known

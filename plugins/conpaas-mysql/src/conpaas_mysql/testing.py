@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,6 +46,48 @@ def in_parallel(*actions: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(actions)) as pool:
         for done in [pool.submit(action) for action in actions]:
             done.result()
+
+
+def freeze(found: Callable[[list[str]], bool]) -> list[int]:
+    """Have processes of a transfer stand still as soon as there are any; return their numbers."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        numbers = []
+        for directory in Path("/proc").iterdir():
+            if not directory.name.isdecimal():
+                continue
+            try:
+                words = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                continue
+            if found(words):
+                os.kill(int(directory.name), signal.SIGSTOP)
+                numbers.append(int(directory.name))
+        if numbers:
+            return numbers
+    raise TimeoutError("no transfer has begun")
+
+
+def thaw(numbers: list[int]) -> None:
+    """Have processes go on."""
+    for number in numbers:
+        try:
+            os.kill(number, signal.SIGCONT)
+        except ProcessLookupError:
+            continue  # it has ended
+
+
+def sends_rsync(*volumes: Path) -> Callable[[list[str]], bool]:
+    """Tell the processes by which databases on any of these volumes are sent."""
+
+    def found(words: list[str]) -> bool:
+        return (
+            Path(words[0]).name == "rsync"
+            and "--recursive" in words
+            and any(str(volume) in word for volume in volumes for word in words)
+        )
+
+    return found
 
 
 class Node(LoneNode[MysqlAgent]):

@@ -86,7 +86,8 @@ class Theatre(theatre.Theatre[Stage]):
 
     def primary(self) -> list[str]:
         """Return the names of the databases that take queries."""
-        return sorted(s.name for s in self.world.servers.values() if s.is_primary)
+        servers = list(self.world.servers.values())
+        return sorted(s.name for s in servers if self.world.takes_queries(s.address))
 
     def volumes(self) -> list[str]:
         """Return the names of the volumes."""

@@ -18,7 +18,10 @@ from conpaas_mysql.status import why_it_ended
 PATIENCE = 120.0
 #: How often the server may end on its way: the one that it gets a copy from may die.
 RESTARTS = 6
-_PAUSE = 0.05
+#: Seconds between two looks: soon at first, for a database that starts at once.
+_PAUSE, _LONG_PAUSE = 0.05, 0.5
+#: Seconds between two times that the data is measured.
+_MEASURE = 1.0
 
 
 def until_synced(
@@ -34,13 +37,16 @@ def until_synced(
     Raises:
         AgentError: It does not get there; tells the last words of its log.
     """
-    told, seen, ended, pid = "", object(), 0, database.pid
+    seen, received, measure_at, pause = object(), 0, 0.0, _PAUSE
+    ended, pid = 0, database.pid
     until = time.monotonic() + patience
     while True:
         group = _group(database)
         if group is not None and group.is_primary and group.ready and group.state == galera.SYNCED:
             return
-        received = bytes_in(database.directories.data)
+        if time.monotonic() >= measure_at:
+            received = bytes_in(database.directories.data)
+            measure_at = time.monotonic() + _MEASURE
         now = (group, received)
         if now != seen:
             seen, until = now, time.monotonic() + patience
@@ -52,11 +58,10 @@ def until_synced(
             raise AgentError(f"the database ends {how}; its last words:\n{_words(database)}")
         if time.monotonic() > until:
             raise AgentError(f"the database does not get on; its last words:\n{_words(database)}")
-        text = _in_words(group, received)
-        if text != told:
-            told = text
-            yield Progress(min(90, 10 + ended), text)
-        time.sleep(_PAUSE)
+        # Each time: only there can it be stopped, as by who knows that nothing will come.
+        yield Progress(min(90, 10 + ended), _in_words(group, received))
+        time.sleep(pause)
+        pause = min(pause * 1.1, _LONG_PAUSE)
 
 
 def _group(database: MariaDb) -> galera.Group | None:

@@ -1,0 +1,156 @@
+"""Tells the nodes of a cluster what they need to know, as far as that goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from conpaas.errors import AgentError, ConPaaSError
+from conpaas.manager.base import Node
+from conpaas.rpc import Job, Progress, scaled
+from conpaas_mysql.faults import name_of
+from conpaas_mysql.haproxy import MOST_CONNECTIONS
+from conpaas_mysql.looking import GLB, MYSQL, ordered
+from conpaas_mysql.parts import BalancerPart, DatabasePart, Member, data_volume
+from conpaas_mysql.secrets import cluster_secrets
+from conpaas_mysql.settings import MysqlConfig
+from conpaas_mysql.telling import TellingManager
+
+
+@dataclass
+class Round:
+    """One time of settling.
+
+    Args:
+        config: The settings to settle for.
+        databases: That shall be members, by position.
+        without: Nodes that are there and shall not.
+        strict: Whether the first failure ends it.
+        until: How long running databases are waited for, where it is not strict.
+        failures: What failed and was passed over.
+        planned: Names of databases that were started on purpose: nothing has happened to them.
+        away: Names of those that run and are cut off.
+        lost: Ids of the nodes that were lost already: who has begun this answers that.
+    """
+
+    config: MysqlConfig
+    databases: list[Node]
+    without: list[Node]
+    strict: bool
+    until: float
+    failures: list[str] = field(default_factory=list)
+    planned: set[str] = field(default_factory=set)
+    away: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+
+
+class EquippingManager(TellingManager):
+    """Brings databases and balancers what is theirs; every step may be repeated.
+
+    Given to you:
+        ``attempt(round, step, low, high)`` and ``fail(round, error)``: what fails ends a strict
+        round only; ``bring_volumes(round)``, ``configure(round)``, ``balance(round, but)``,
+        ``all_balancers()``.
+    """
+
+    def bring_volumes(self, this: Round) -> Job[None]:
+        """Bring each database the volume of its data, made new if there is none."""
+        for place, node in enumerate(this.databases):
+            name = data_volume(self.number, node.position)
+            # What is noted needs no director: faults are answered while it is away, too.
+            if self.noted.mounted.get(name) == node.machine:
+                continue
+            share = share_of(place, len(this.databases))
+            yield from self.attempt(this, self._bring_volume(this, node, name), *share)
+
+    def _bring_volume(self, this: Round, node: Node, name: str) -> Job[None]:
+        yield from self.volumes.ensure(node, name, this.config.volume_size)
+        self.noted.mounted = {**self.noted.mounted, name: node.machine}
+
+    def configure(self, this: Round) -> Job[None]:
+        """Tell each database what it needs to know."""
+        secrets = cluster_secrets(self.store, self.cluster_name)
+        there = [*this.databases, *ordered(self.place.nodes.leaving(), MYSQL)]
+        members = sorted((Member(name_of(n), n.address) for n in there), key=lambda m: m.name)
+        calls = [
+            partial(
+                self.agent(node).configure_database,
+                part=DatabasePart(
+                    cluster=self.cluster_name,
+                    name=name_of(node),
+                    members=tuple(members),
+                    volume=data_volume(self.number, node.position),
+                    settings=this.config.to_server(),
+                    transfer=self.store.get("transfer", "rsync"),
+                ),
+                secrets=secrets,
+            )
+            for node in this.databases
+        ]
+        for node, answer in zip(this.databases, self.place.at_once(calls), strict=True):
+            if isinstance(answer, ConPaaSError):
+                self.fail(this, AgentError(f"{node.id} ({node.address}): {answer}"))
+        yield Progress(100, "the databases are told")
+
+    def balance(self, this: Round, but: str = "") -> Job[None]:
+        """Tell the balancers which databases there are: those that have taken queries."""
+        picture, known = self.look(this.without), self.noted.balanced
+        servers = [
+            Member(name_of(node), node.address)
+            for node in this.databases
+            if name_of(node) in known or picture.takes_queries(name_of(node))
+            if name_of(node) != but
+        ]
+        if not servers:
+            return
+        part = BalancerPart(
+            servers=tuple(servers),
+            single_writer=this.config.is_single_writer,
+            connections=_connections(this.config, len(servers)),
+        )
+        gone = {node.id for node in this.without}
+        for node, answer in self.ask_each(
+            lambda agent: agent.run_balancer(part=part),
+            [node for node in self.all_balancers() if node.id not in gone],
+        ):
+            if not isinstance(answer, ConPaaSError):
+                continue
+            if node in self.balancers:
+                self.fail(this, AgentError(f"{node.id} ({node.address}): {answer}"))
+            else:
+                self.log.warning("%s, which leaves, is not told: %s", node.id, answer)
+        self.noted.balanced = [server.name for server in servers]
+        yield Progress(100, "the balancers are told")
+
+    # -- failures -----------------------------------------------------------------------------
+
+    def attempt(self, this: Round, step: Job[None], low: int, high: int) -> Job[None]:
+        """Do a step; if the round is not strict, go on when it fails."""
+        try:
+            yield from scaled(step, low, high)
+        except ConPaaSError as error:
+            self.fail(this, error)
+            yield Progress(high, f"going on, although: {error}")
+
+    def fail(self, this: Round, error: ConPaaSError) -> None:
+        """End a strict round; in another one, note what failed."""
+        if this.strict:
+            raise error
+        this.failures.append(str(error))
+        self.log.warning("going on, although: %s", error)
+
+    def all_balancers(self) -> list[Node]:
+        """Return the balancers, those that leave too: they have connections still."""
+        # They must not send them to a database that leaves too.
+        return [*self.balancers, *ordered(self.place.nodes.leaving(), GLB)]
+
+
+def share_of(place: int, count: int) -> tuple[int, int]:
+    """Return which percents belong to one of several steps."""
+    return 100 * place // count, 100 * (place + 1) // count
+
+
+def _connections(config: MysqlConfig, databases: int) -> int:
+    """Return how many connections a balancer takes: as many as it can give to somebody."""
+    count = config.max_connections * (1 if config.is_single_writer else databases)
+    return min(MOST_CONNECTIONS, count)

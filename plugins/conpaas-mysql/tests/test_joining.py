@@ -1,0 +1,235 @@
+"""While a database gets its copy, which may take an hour, the others are looked after."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from conpaas.errors import AgentError
+from conpaas.state import State
+from conpaas_mysql.theatre import Theatre
+
+
+def wait(theatre: Theatre, until: Callable[[], Any]) -> None:
+    """Wait patiently: the machine may have much to do."""
+    theatre.cluster.wait(until, 60)
+
+
+def begin(theatre: Theatre, **counts: int) -> Any:
+    """Have databases join whose copies last; return the job, which is at work."""
+    theatre.world.copies_last = True
+    job = theatre.user.add_nodes(nodes=counts)
+    wait(theatre, lambda: copying(theatre))
+    return job
+
+
+def copying(theatre: Theatre) -> list[str]:
+    """Return the names of the databases that get their copies."""
+    return sorted(s.name for s in list(theatre.world.servers.values()) if s.donor)
+
+
+def finish(theatre: Theatre, job: Any) -> None:
+    """Have the copies come to their end, and with them the job."""
+    theatre.world.finish_copies()
+    theatre.run(job)
+
+
+def see(theatre: Theatre, until: Callable[[], Any]) -> None:
+    """Have the manager notice who is lost, until something is true."""
+
+    def is_true() -> bool:
+        with suppress(sqlite3.ProgrammingError):  # of a manager that is killed just then
+            theatre.cluster.look()
+        return bool(until())
+
+    wait(theatre, is_true)
+
+
+def test_who_waits_is_told_how_far_the_copy_is(theatre: Theatre) -> None:
+    theatre.start()
+    job = begin(theatre, mysql=1)
+    address = theatre.address("mysql-2")
+    told = ""
+    while told != f"mysql-2 ({address}): it has 30 of 100 MB":
+        told = next(job).message
+    assert theatre.write()
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+
+
+def test_a_member_whose_machine_dies_is_replaced_meanwhile(theatre: Theatre) -> None:
+    theatre.start(mysql=3, glb=1)
+    job = begin(theatre, mysql=1)
+    address = theatre.address("mysql-3")
+    theatre.break_machines("mysql-3")
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"])
+    assert copying(theatre) == ["mysql-4"]
+    assert theatre.write()
+    assert theatre.address("mysql-3") == address
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3", "mysql-4"]
+    assert sorted(theatre.nodes().values()) == ["glb", "mysql", "mysql", "mysql", "mysql"]
+    assert f"mysql-3 ({address}) is lost: it is replaced" in theatre.history()
+    assert len(theatre.cluster.provider.machines) == 6
+    theatre.settle()
+    assert theatre.volumes() == [f"mysql-1-{n}" for n in (1, 2, 3, 4)]
+
+
+def test_when_the_donor_dies_another_one_gives_the_copy(theatre: Theatre) -> None:
+    theatre.start(mysql=2)
+    job = begin(theatre, mysql=1)
+    (joiner,) = [s for s in theatre.world.servers.values() if s.donor]
+    assert joiner.donor == theatre.address("mysql-1")
+    theatre.break_machines("mysql-1")
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2"])
+    wait(theatre, lambda: copying(theatre) == ["mysql-3"])
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"]
+    assert theatre.write()
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_when_the_only_server_is_killed_it_comes_back_and_the_copy_begins_again(
+    theatre: Theatre, comes_back: bool
+) -> None:
+    theatre.start()
+    theatre.write()
+    job = begin(theatre, mysql=1)
+    theatre.kill("mysql-1", comes_back=comes_back)
+    wait(theatre, theatre.write)
+    wait(theatre, lambda: copying(theatre))
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+
+
+def test_when_the_machine_of_the_only_one_dies_its_data_come_back_on_another(
+    theatre: Theatre,
+) -> None:
+    theatre.start()
+    theatre.write()
+    job = begin(theatre, mysql=1)
+    theatre.break_machines("mysql-1")
+    see(theatre, theatre.write)
+    wait(theatre, lambda: copying(theatre))
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    assert theatre.write()
+
+
+def test_when_the_machine_of_the_joiner_dies_its_job_fails_at_once_and_the_other_goes_on(
+    theatre: Theatre,
+) -> None:
+    theatre.start()
+    theatre.write()
+    before = theatre.seen()
+    job = begin(theatre, mysql=1)
+    theatre.break_machines("mysql-2")
+    assert not theatre.write()  # it was one of two
+    # What it is told by depends on who notices first.
+    with pytest.raises(AgentError, match=r"mysql-2|node-3"):
+        see(theatre, lambda: next(job) is None)
+    theatre.idle()
+    theatre.settle()
+    assert theatre.seen() == before
+    assert theatre.write()
+
+
+def test_when_the_machines_of_both_die_nothing_is_lost(theatre: Theatre) -> None:
+    theatre.start()
+    theatre.write()
+    before = theatre.seen()
+    job = begin(theatre, mysql=1)
+    theatre.break_machines("mysql-1", "mysql-2")
+    with pytest.raises(AgentError):
+        see(theatre, lambda: next(job) is None)
+    theatre.idle()
+    theatre.settle()
+    assert theatre.seen() == before
+    assert theatre.write()
+
+
+def test_a_lost_balancer_is_replaced_meanwhile_at_its_address(theatre: Theatre) -> None:
+    theatre.start(mysql=2, glb=1)
+    address = theatre.user.get_address()
+    job = begin(theatre, mysql=1)
+    node = next(n for n in theatre.user.list_nodes() if n.role == "glb")
+    theatre.cluster.cut(theatre.machine(node.agent_id))
+    see(theatre, lambda: node.agent_id not in theatre.nodes())
+    wait(theatre, theatre.write)
+    assert copying(theatre) == ["mysql-3"]
+    assert theatre.user.get_address() == address
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"]
+
+
+def test_what_befalls_another_one_for_good_does_not_keep_a_joiner_out(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=3, glb=1)
+    job = begin(theatre, mysql=1)
+    stage.failing[theatre.address("mysql-3"), "join_database"] = "its disk is broken"
+    theatre.kill("mysql-3", comes_back=False)
+    finish(theatre, job)
+    assert theatre.state is State.RUNNING
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-4"]
+    assert theatre.host.manager.is_outdated()
+
+
+def lose_member(theatre: Theatre) -> None:
+    theatre.break_machines("mysql-2")
+
+
+def lose_donor(theatre: Theatre) -> None:
+    theatre.break_machines("mysql-1")
+
+
+def kill_all(theatre: Theatre) -> None:
+    theatre.kill("mysql-1", "mysql-2", comes_back=False)
+
+
+def lose_all(theatre: Theatre) -> None:
+    theatre.break_machines("mysql-1", "mysql-2")
+
+
+def lose_balancer(theatre: Theatre) -> None:
+    node = next(n for n in theatre.user.list_nodes() if n.role == "glb")
+    theatre.cluster.cut(theatre.machine(node.agent_id))
+
+
+@pytest.mark.parametrize("fault", [lose_member, lose_donor, kill_all, lose_all, lose_balancer])
+def test_the_manager_dies_too_at_any_step(
+    theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
+) -> None:
+    theatre.start(mysql=2, glb=1)
+    for step in (1, 6, 11):
+        theatre.write()
+        begin(theatre, mysql=1)
+        at = len(stage.events) + step
+        fault(theatre)
+        died: list[int] = []
+
+        def die(number: int, at: int = at, died: list[int] = died) -> None:
+            if number >= at and not died:
+                died.append(number)
+                theatre.cluster.restart(theatre.managers_machine)
+
+        stage.before = die
+        see(theatre, theatre.write)
+        stage.before = lambda number: None
+        see(theatre, theatre.write)
+        theatre.world.finish_copies()
+        theatre.idle()
+        theatre.settle()
+        assert theatre.state is State.RUNNING
+        assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"]
+        assert sorted(theatre.nodes().values()) == ["glb", "mysql", "mysql", "mysql"]
+        assert len(theatre.cluster.provider.machines) == 5
+        theatre.remove(mysql=1)
+        theatre.settle()
+        assert theatre.volumes() == ["mysql-1-1", "mysql-1-2"]
+        if not died:
+            return
