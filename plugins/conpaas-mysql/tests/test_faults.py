@@ -369,7 +369,7 @@ def test_a_replacement_that_failed_half_way_is_taken_up_and_not_made_twice(
     theatre.settle()
     assert [node.role for node in failed] == ["mysql"]
     assert theatre.primary() == ["mysql-1", "mysql-2"]
-    assert sorted(theatre.nodes().values()) == ["mysql", "mysql"]
+    assert sorted(theatre.roles().values()) == ["mysql", "mysql"]
     assert len(theatre.cluster.provider.machines) == 3
     assert theatre.write()
 
