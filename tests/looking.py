@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from browsing import Browser, session_of
 from hosting import hosting_plugins
 
 from conpaas.certificates import Identity, Role, new_key, signing_request
@@ -65,6 +66,13 @@ def frontend_of(cluster):
     request = signing_request(new_key())
     certificate = cluster.authority.issue(request, Identity(Role.FRONTEND), dt.timedelta(days=1))
     return make_app(NetworkPeers(cluster.network, certificate), DIRECTOR_URL, cluster.plugins)
+
+
+def logged_in(cluster):
+    """Return a browser on the pages of a cluster whose user is logged in."""
+    made = Browser(frontend_of(cluster))
+    made.cookies["__Host-conpaas"] = session_of(cluster)
+    return made
 
 
 def server_of(cluster, directory, port=0):

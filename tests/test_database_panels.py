@@ -1,9 +1,8 @@
 """The panels of a database: where it is, how its nodes are doing, settings, dumps."""
 
 import pytest
-from browsing import Browser, session_of
 from hosting import hosting_plugins
-from looking import frontend_of
+from looking import logged_in
 
 from conpaas.testing.cluster import Cluster
 from conpaas_mysql.rehearsal import Stage
@@ -27,9 +26,7 @@ def cluster(stage):
 @pytest.fixture
 def browser(cluster):
     """A browser whose user is logged in."""
-    made = Browser(frontend_of(cluster))
-    made.cookies["__Host-conpaas"] = session_of(cluster)
-    return made
+    return logged_in(cluster)
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """Every operation of every installed service type can be done by its page."""
 
 import pytest
-from browsing import Browser, session_of
 from hosting import hosting_plugins
-from looking import frontend_of
+from looking import logged_in
 
 from conpaas.rpc import operations
 from conpaas.state import State
@@ -26,8 +25,7 @@ def test_every_operation_has_a_form_that_reaches_its_manager(cluster, name):
     aid = cluster.application(name)
     service = cluster.service(name, aid)
     cluster.run(service.start())
-    browser = Browser(frontend_of(cluster))
-    browser.cookies["__Host-conpaas"] = session_of(cluster)
+    browser = logged_in(cluster)
     path = f"/applications/{aid}/services/1"
     shown = browser.get(path)
     for operation in operations(cluster.plugins.service(name).manager).values():

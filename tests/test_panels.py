@@ -4,10 +4,9 @@ import io
 import tarfile
 
 import pytest
-from browsing import Browser, session_of
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from looking import frontend_of
+from looking import logged_in
 
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
@@ -36,9 +35,7 @@ def cluster():
 @pytest.fixture
 def browser(cluster):
     """A browser whose user is logged in."""
-    made = Browser(frontend_of(cluster))
-    made.cookies["__Host-conpaas"] = session_of(cluster)
-    return made
+    return logged_in(cluster)
 
 
 @pytest.fixture

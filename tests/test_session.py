@@ -181,6 +181,7 @@ def test_a_stopped_application_keeps_services_and_code_and_comes_back(
 ) -> None:
     aid = story["aid"]
     codes = cps.rows(f"cps-generic list_codes {aid} 2")
+    roles = [node["role"] for node in cps.rows(f"cps-generic list_nodes {aid} 2")]
     cps.ok(f"cps-service rename {aid} 2 Counter")
     out = cps.ok(f"cps-tools application stop {aid}")
     assert out == f"Application 'First app' with id {aid} was stopped.\n"
@@ -193,9 +194,10 @@ def test_a_stopped_application_keeps_services_and_code_and_comes_back(
     cps.ok(f"cps-tools application start {aid}")
     assert cps.rows(f"cps-generic list_codes {aid} Counter") == codes
     cps.ok(f"cps-generic start {aid} Counter")
-    (node,) = cps.rows(f"cps-generic list_nodes {aid} 2")
-    out = cps.ok(f"cps-generic get_agent_log {aid} 2 {node['agent_id']} -f agent.out")
-    assert out == "init on master\n"
+    assert [n["role"] for n in cps.rows(f"cps-generic list_nodes {aid} 2")] == roles
+    for node in cps.rows(f"cps-generic list_nodes {aid} 2"):
+        out = cps.ok(f"cps-generic get_agent_log {aid} 2 {node['agent_id']} -f agent.out")
+        assert out == f"init on {node['role']}\n"
 
 
 def test_a_deleted_application_leaves_nothing(

@@ -13,7 +13,7 @@ from hypothesis import settings
 from conpaas import hookimpl, jobs
 from conpaas.agent.base import LogFile, ServiceAgent
 from conpaas.director.models import Job as DirectorJob
-from conpaas.errors import AgentError, InvalidError, UnreachableError
+from conpaas.errors import AgentError, InvalidError, UnreachableError, UnsavedError
 from conpaas.manager.base import ServiceManager
 from conpaas.plugins import Plugins
 from conpaas.rpc import Download, Job, Progress, Upload, expose
@@ -68,6 +68,19 @@ class SimpleManager(ServiceManager[SimpleAgent]):
         """Teach the nodes."""
         self._note("start", nodes)
         yield from self.run_all(lambda agent: agent.configure(self.store.get("word", "hi")), nodes)
+
+    def check_save(self):
+        """Refuse what is known to be too large."""
+        if self.store.get("word") == "endless":
+            raise UnsavedError("the word has no end")
+
+    def save(self):
+        """Note the words, unless one cannot be written."""
+        yield Progress(0, "writing the words down")
+        answers = self.ask_each(lambda agent: agent.say(), self.nodes)
+        self.store["said"] = [said.word for _, said in answers if isinstance(said, Word)]
+        if self.store.get("word") == "ineffable":
+            raise AgentError("it cannot be written")
 
     def on_stop(self):
         """Note it."""

@@ -82,6 +82,12 @@ class WrongStateError(ConPaaSError):
     code, status = "wrong-state", 409
 
 
+class UnsavedError(ConPaaSError):
+    """Something would be lost that cannot be saved: do what it says, or give that up."""
+
+    code, status = "unsaved", 409
+
+
 class BusyError(ConPaaSError):
     """Another job is changing the object: wait for it."""
 

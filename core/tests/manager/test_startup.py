@@ -69,7 +69,7 @@ def test_new_machines_run_it_once_before_anything_else(app):
     assert app.service.get_agent_log(keeper, filename="startup.log") == "here is keeper\n"
     app.run(app.service.stop())
     app.run(app.service.start())
-    assert runs(app) == [1]
+    assert runs(app) == [1, 1]
 
 
 def test_machines_that_are_there_already_do_not_run_it(running):

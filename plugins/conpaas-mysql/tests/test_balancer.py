@@ -142,7 +142,7 @@ def test_a_drained_database_stays_so_when_agent_and_balancer_are_killed(
     node.drain(databases[1])
     node.kill()
     assert {node.client().server for _ in range(9)} == {"mysql-1", "mysql-3"}
-    node.start().on_boot()
+    node.start_agent().on_boot()
     assert {node.client().server for _ in range(9)} == {"mysql-1", "mysql-3"}
     assert node.servers()["mysql-2"].is_drained
     node.run(*databases)
@@ -218,7 +218,7 @@ def test_an_agent_that_comes_back_has_the_balancer_run_again(
 ) -> None:
     node.run(*databases)
     node.supervisor.remove("balancer")  # a new machine's disk image, say
-    node.start().on_boot()
+    node.start_agent().on_boot()
     assert node.client().server in {d.name for d in databases}
 
 
@@ -311,7 +311,7 @@ def test_a_part_that_cannot_be_is_refused_and_the_old_one_stays(
     with pytest.raises(InvalidError, match=says):
         node.agent.run_balancer(part)
     assert node.configuration == before
-    node.start().on_boot()
+    node.start_agent().on_boot()
     assert node.client().server == "mysql-1"
 
 
@@ -355,7 +355,7 @@ def test_a_balancer_without_databases_takes_nobody_and_one_that_leaves_is_gone(
         node.client()
     assert not node.agent.get_balancer_status().is_running
     node.agent.leave_balancer()
-    node.start().on_boot()
+    node.start_agent().on_boot()
     assert node.supervisor.names() == []
 
 

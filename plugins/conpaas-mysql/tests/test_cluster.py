@@ -60,7 +60,7 @@ def test_at_least_one_database_stays(theatre: Theatre) -> None:
         with pytest.raises(InvalidError, match="Not enough 'mysql' nodes will be left"):
             theatre.user.remove_nodes(nodes=counts)
     theatre.remove(glb=1)
-    assert sorted(theatre.nodes().values()) == ["mysql"]
+    assert sorted(theatre.roles().values()) == ["mysql"]
 
 
 def test_the_address_is_the_balancers_and_goes_back_to_the_first_database(
@@ -146,6 +146,20 @@ def test_data_volumes_stay_with_their_databases_and_others_may_come(theatre: The
             change(vol_name="mysql-1-2")
     theatre.run(theatre.user.create_volume(vol_name="more", vol_size=10, agent_id="node-2"))
     theatre.run(theatre.user.delete_volume(vol_name="more"))
+
+
+def test_it_starts_with_its_first_nodes_only_when_there_is_one_database(theatre: Theatre) -> None:
+    theatre.start(mysql=2)
+    theatre.run(theatre.user.stop())
+    with pytest.raises(InvalidError, match="each of its databases comes back to its data"):
+        theatre.user.start(first=True)
+    theatre.start()
+    theatre.add(glb=1)
+    theatre.remove(mysql=1)
+    theatre.run(theatre.user.stop())
+    theatre.run(theatre.user.start(first=True))
+    assert sorted(theatre.roles().values()) == ["mysql"]
+    assert theatre.write()
 
 
 def test_a_stopped_service_does_without_a_copy_but_not_without_the_last(theatre: Theatre) -> None:

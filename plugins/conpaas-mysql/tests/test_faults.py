@@ -25,7 +25,7 @@ def test_a_killed_database_rejoins_by_itself_and_the_history_says_so(theatre: Th
     assert f"mysql-2 ({theatre.address('mysql-2')}) had stopped: it has rejoined" in (
         theatre.history()
     )
-    assert theatre.nodes() == {
+    assert theatre.roles() == {
         "node-2": "mysql", "node-3": "mysql", "node-4": "mysql", "node-5": "glb",
     }  # fmt: skip
     assert not theatre.host.manager.is_outdated()
@@ -369,7 +369,7 @@ def test_a_replacement_that_failed_half_way_is_taken_up_and_not_made_twice(
     theatre.settle()
     assert [node.role for node in failed] == ["mysql"]
     assert theatre.primary() == ["mysql-1", "mysql-2"]
-    assert sorted(theatre.nodes().values()) == ["mysql", "mysql"]
+    assert sorted(theatre.roles().values()) == ["mysql", "mysql"]
     assert len(theatre.cluster.provider.machines) == 3
     assert theatre.write()
 

@@ -72,7 +72,7 @@ def test_a_member_whose_machine_dies_is_replaced_meanwhile(theatre: Theatre) -> 
     assert theatre.address("mysql-3") == address
     finish(theatre, job)
     assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3", "mysql-4"]
-    assert sorted(theatre.nodes().values()) == ["glb", "mysql", "mysql", "mysql", "mysql"]
+    assert sorted(theatre.roles().values()) == ["glb", "mysql", "mysql", "mysql", "mysql"]
     assert f"mysql-3 ({address}) is lost: it is replaced" in theatre.history()
     assert len(theatre.cluster.provider.machines) == 6
     theatre.settle()
@@ -158,7 +158,7 @@ def test_a_lost_balancer_is_replaced_meanwhile_at_its_address(theatre: Theatre) 
     job = begin(theatre, mysql=1)
     node = next(n for n in theatre.user.list_nodes() if n.role == "glb")
     theatre.cluster.cut(theatre.machine(node.agent_id))
-    see(theatre, lambda: node.agent_id not in theatre.nodes())
+    see(theatre, lambda: node.agent_id not in theatre.roles())
     wait(theatre, theatre.write)
     assert copying(theatre) == ["mysql-3"]
     assert theatre.user.get_address() == address
@@ -226,7 +226,7 @@ def test_the_manager_dies_too_at_any_step(
         theatre.settle()
         assert theatre.state is State.RUNNING
         assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"]
-        assert sorted(theatre.nodes().values()) == ["glb", "mysql", "mysql", "mysql"]
+        assert sorted(theatre.roles().values()) == ["glb", "mysql", "mysql", "mysql"]
         assert len(theatre.cluster.provider.machines) == 5
         theatre.remove(mysql=1)
         theatre.settle()

@@ -279,7 +279,7 @@ def test_asking_survives_that_agents_are_killed_and_is_no_news_twice(site: Site)
         for name in ("nginx-web", "nginx-files"):
             if name in node.supervisor.names():
                 node.supervisor.signal(name, "KILL")
-        node.start().on_boot()
+        node.start_agent().on_boot()
     eventually(lambda: split.proxy.ask("/uploads/cat.jpg").text == "a cat", 10)
     assert split.backends[0].agent.list_parts() == ["backend", "files"]
     assert [log for log in split.backends[0].agent.logs() if log.filename == "files-error.log"]

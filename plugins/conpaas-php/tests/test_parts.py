@@ -91,7 +91,7 @@ def test_what_was_left_stays_down_and_what_was_not_comes_back(site: Site) -> Non
     node.leave("backend")
     node.supervisor.shutdown()
     node.supervisor = ProcessSupervisor(node.root / "var/log/conpaas", pause=0.05)
-    node.start().on_boot()
+    node.start_agent().on_boot()
     assert node.agent.list_parts() == ["proxy", "web"]
     assert node.supervisor.names() == ["nginx-proxy", "nginx-web"]
     assert node.ask("/style.css").status == 200
@@ -185,7 +185,7 @@ def test_a_version_whose_arrival_was_cut_off_is_ready_after_the_agent_comes_back
         patch.setattr(node.agent, "_prepare", killed)
         with pytest.raises(KeyboardInterrupt):
             node.upload({"data/x": "x", "index.php": "x"})
-    node.start().on_boot()
+    node.start_agent().on_boot()
     tree = node.agent.code_path(VERSION)
     assert (tree / "data").is_symlink()
     assert (tree / "data/x").read_text() == "x"
@@ -210,7 +210,7 @@ def test_large_logs_are_begun_anew(site: Site, monkeypatch: pytest.MonkeyPatch) 
         eventually(lambda name=name: node.agent.get_log(name))
     eventually(lambda: (node.figure("conpaas_http_requests_total", code="2xx") or 0) >= 3)
     monkeypatch.setattr(access_log, "ROTATE_AT", 10)
-    node.start().rotate_logs()
+    node.start_agent().rotate_logs()
     assert node.agent.get_log("php-errors.log") == ""
     node.ask("/error.php")
     node.ask("/style.css")

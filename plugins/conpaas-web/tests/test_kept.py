@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from conpaas.errors import InvalidError
 from conpaas_web import kept as kept_module
 from conpaas_web.kept import Kept, check_directories
+from conpaas_web.kept_archive import look_through
 
 
 class Place:
@@ -242,3 +244,55 @@ def test_a_damaged_archive_is_refused_and_what_is_there_stays(place: Place) -> N
         with pytest.raises(InvalidError, match="damaged"):
             place.kept.unpack(io.BytesIO(damaged), ("data",))
     assert tree(version) == {"data/x": "x"}
+
+
+def of_two_nodes(place: Place, tmp_path: Path) -> bytes:
+    """Return what two nodes pack, one after the other: both have a file, the second's younger."""
+    packed = b""
+    for number, name in enumerate(("one", "two"), 1):
+        node = Place(tmp_path / name)
+        version = node.version("a", **{"data__both": name, f"data__{name}": name})
+        node.kept.link(version, ("data",))
+        os.utime(version / "data/both", (number, number))
+        packed += b"".join(node.kept.pack(("data",)))
+    return packed
+
+
+def test_what_several_nodes_keep_is_put_in_as_one(place: Place, tmp_path: Path) -> None:
+    packed = of_two_nodes(place, tmp_path)
+    place.kept.link(place.version("a", data__gone="x"), ("data",))
+    assert place.kept.replace(io.BytesIO(packed), ("data",)) == 4
+    assert tree(place.kept.place / "data") == {"both": "two", "one": "one", "two": "two"}
+    assert place.kept.size(("data", "conf")) == 9
+
+
+def test_what_several_nodes_keep_can_be_unpacked_with_tar(place: Place, tmp_path: Path) -> None:
+    packed, there = of_two_nodes(place, tmp_path), tmp_path / "by tar"
+    there.mkdir()
+    subprocess.run(["tar", "-xzi", "-C", str(there)], input=packed, check=True)
+    assert tree(there / "data") == {"both": "two", "one": "one", "two": "two"}
+
+
+def test_it_is_told_what_there_is_and_damage_anywhere_is_found(
+    place: Place, tmp_path: Path
+) -> None:
+    packed = of_two_nodes(place, tmp_path)
+    assert found(packed) == "4 files in data, 12 bytes"
+    assert found(b"".join(Kept(tmp_path / "nothing", None).pack(("data",)))) == "no files"
+    middle = len(packed) * 3 // 4
+    for damaged in (
+        packed[:-30],
+        packed[:middle] + bytes([packed[middle] ^ 0xFF]) + packed[middle + 1 :],
+        packed + b"nonsense",
+    ):
+        with pytest.raises(InvalidError, match="damaged"):
+            found(damaged)
+
+
+def found(packed: bytes) -> str:
+    looking = look_through(io.BytesIO(packed))
+    while True:
+        try:
+            next(looking)
+        except StopIteration as end:
+            return str(end.value)

@@ -127,7 +127,7 @@ def test_an_archive_without_an_index_is_told(theatre: Any) -> None:
     from conpaas_web.rehearsal import packed
 
     def note(*names: str, **more: Any) -> str:
-        content = packed(**dict.fromkeys(names, "x"))
+        content = packed(dict.fromkeys(names, "x"))
         upload = Upload(BytesIO(content), "a.tar", len(content))
         return str(theatre.user.upload_code(filename=upload, **more).note)
 

@@ -89,7 +89,11 @@ class Applications(abc.ABC):
         confirm="All machines of the application are given back. "
         "Its services' definitions, code, settings and volumes are kept.",
     )
-    def stop(self, application: ApplicationRef) -> Job[ApplicationInfo]:
+    def stop(
+        self,
+        application: ApplicationRef,
+        unsaved: Annotated[bool, "Give up what machines keep and cannot be saved"] = False,
+    ) -> Job[ApplicationInfo]:
         """Stop an application and all its services, keeping their definitions and code."""
 
     @abc.abstractmethod

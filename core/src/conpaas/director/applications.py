@@ -19,7 +19,8 @@ from conpaas.director.models import Application, Machine, Service, StateChange, 
 from conpaas.director.objects import ApiObject
 from conpaas.director.prepared import Prepared
 from conpaas.director.volumes import volumes_of
-from conpaas.errors import CloudError, ConPaaSError, InvalidError
+from conpaas.errors import CloudError, ConPaaSError, InvalidError, UnsavedError
+from conpaas.jobs import resuming
 from conpaas.manager.application import ApplicationManager
 from conpaas.rpc import Job, JobState, Operation, Piece, Progress, patiently, scaled
 from conpaas.state import State
@@ -125,11 +126,13 @@ class ApplicationsObject(ApiObject, api.Applications):
                 )
             time.sleep(0.05)
 
-    def stop(self, application: str | int) -> Job[ApplicationInfo]:
+    def stop(self, application: str | int, unsaved: bool = False) -> Job[ApplicationInfo]:
         """Stop an application and all its services."""
         row = self.find_application(application)
+        if not unsaved and not resuming():
+            self._check_save(row)
         yield Progress(0, "stopping the services")
-        yield from scaled(self._stop_services(row), 0, 70)
+        yield from scaled(self._stop_services(row, unsaved), 0, 70)
         yield Progress(70, "giving the machines back")
         self._destroy_all(row)
         Service.update(state=State.STOPPED.value).where(
@@ -208,13 +211,27 @@ class ApplicationsObject(ApiObject, api.Applications):
         address = machine.address if machine else None
         return ApplicationInfo(row.id, row.name, address, row.cloud, state or row.state)
 
-    def _stop_services(self, row: Application) -> Job[None]:
+    def _check_save(self, row: Application) -> None:
+        machine = self.director.manager_machine(row)
+        if machine is None:
+            return
+        try:
+            self.director.manager(machine, self.caller.username).check_save()
+        except UnsavedError:
+            raise
+        except ConPaaSError as error:
+            # One that does not answer can save nothing, and must not keep the machines.
+            logger.warning("the manager of application %d cannot be asked: %s", row.id, error)
+
+    def _stop_services(self, row: Application, unsaved: bool) -> Job[None]:
         machine = self.director.manager_machine(row)
         if machine is None:
             return
         try:
             manager = self.director.manager(machine, self.caller.username)
-            yield from patiently(manager.stop_services)
+            yield from patiently(lambda: manager.stop_services(unsaved=unsaved))
+        except UnsavedError:
+            raise
         except ConPaaSError as error:
             # Its machines go anyway; what it handed over before is kept.
             logger.warning("the manager of application %d cannot stop: %s", row.id, error)

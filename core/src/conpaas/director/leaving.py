@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conpaas.api import UserInfo
 from conpaas.director import administrators, tokens, users
 from conpaas.director.models import Application, User, database
 from conpaas.director.users import Caller
-from conpaas.errors import BusyError, ConPaaSError, DeniedError, NotFoundError, WrongStateError
+from conpaas.errors import (
+    BusyError,
+    ConPaaSError,
+    DeniedError,
+    NotFoundError,
+    UnsavedError,
+    WrongStateError,
+)
 from conpaas.rpc import Job, JobState, Progress
 from conpaas.state import State
 
@@ -102,7 +109,11 @@ def _each(director: Director, caller: Caller, user: int, operation: str) -> Job[
         percent = 90 * done // max(done + left, 1)
         yield Progress(percent, f"application {row.name!r}: {operation}")
         try:
-            yield from _run(director, caller, row.id, operation, percent)
+            try:
+                yield from _run(director, caller, row.id, operation, percent)
+            except UnsavedError as error:
+                yield Progress(percent, f"going on, although something is lost: {error}")
+                yield from _run(director, caller, row.id, operation, percent, unsaved=True)
         except ConPaaSError as error:
             failed[row.id] = str(error)
         done += 1
@@ -125,12 +136,16 @@ def _next(user: int, operation: str, but: dict[int, str]) -> Application | None:
     return next((row for row in _waiting(user, operation) if row.id not in but), None)
 
 
-def _run(director: Director, caller: Caller, aid: int, operation: str, percent: int) -> Job[None]:
+def _run(
+    director: Director, caller: Caller, aid: int, operation: str, percent: int, **arguments: Any
+) -> Job[None]:
     """Run a job of an application, here: to wait for another worker could be for ever."""
     declared = director.declared("application", operation)
     while True:
         try:
-            job = director.jobs.submit("application", declared, {"application": aid}, caller)
+            job = director.jobs.submit(
+                "application", declared, {"application": aid, **arguments}, caller
+            )
             break
         except BusyError as busy:
             yield Progress(percent, str(busy))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from conpaas.api import ManagerDesk
-from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError
+from conpaas.errors import AgentError, BusyError, ConPaaSError, NotFoundError, UnsavedError
 from conpaas.features.monitoring.kept import ServiceSamples
 from conpaas.features.monitoring.sampler import Sampler
 from conpaas.features.monitoring.samples import Samples
@@ -183,24 +183,43 @@ class ApplicationManager:
             raise self._left_out[number]
         yield Progress(0, f"stopping service {number}")
         if number in self.services:
-            yield from scaled(self._stop_service(self.services[number]), 0, 90)
+            yield from scaled(self._stop_service(self.services[number], unsaved=True), 0, 90)
             self._forget(number)
         self.handover.try_now()
 
+    @expose(reads=True, hidden=True)
+    def check_save(self) -> None:
+        """Raise UnsavedError when stopping the services would lose what cannot be saved."""
+        for host in list(self.services.values()):
+            if host.state() not in STARTABLE:
+                host.manager.check_save()
+
     @expose(hidden=True, resumes=True, preempts=True)
-    def stop_services(self) -> Job[None]:
-        """Stop all services, whatever they are doing, and hand the state over."""
+    def stop_services(
+        self, unsaved: Annotated[bool, "Give up what cannot be saved"] = False
+    ) -> Job[None]:
+        """Stop all services, whatever they are doing, and hand the state over.
+
+        Raises:
+            UnsavedError: Some go on, for something would be lost with their machines.
+            AgentError: Some could not be stopped.
+        """
         yield Progress(0, "stopping the services")
         hosts = list(self.services.values())
         failed = []
+        unsaved_ones = []
         for place, host in enumerate(hosts):
             low, high = 95 * place // len(hosts), 95 * (place + 1) // len(hosts)
             try:
-                yield from scaled(self._stop_service(host), low, high)
+                yield from scaled(self._stop_service(host, unsaved=unsaved), low, high)
+            except UnsavedError as error:
+                unsaved_ones.append(str(error))
             except ConPaaSError as error:
                 failed.append(f"{host.name}: {error}")  # and the others stop all the same
         yield Progress(95, "handing the state over")
         self.handover.now()
+        if unsaved_ones:
+            raise UnsavedError("; ".join([*unsaved_ones, *failed]))
         if failed:
             raise AgentError("; ".join(failed))
 
@@ -226,11 +245,11 @@ class ApplicationManager:
         self.news.spread()
         host.log_path.unlink(missing_ok=True)
 
-    def _stop_service(self, host: ServiceHost) -> Job[None]:
+    def _stop_service(self, host: ServiceHost, *, unsaved: bool) -> Job[None]:
         stop = operations(type(host.manager))["stop"]
         while host.state() not in STARTABLE or self.runner.busy(host.name):
             try:
-                number = self.runner.submit(host, stop, {}, "application")
+                number = self.runner.submit(host, stop, {"unsaved": unsaved}, "application")
             except BusyError as busy:
                 # Its user has it stopped already, or it resumes that after a crash.
                 yield Progress(0, str(busy))
@@ -309,6 +328,8 @@ class ApplicationManager:
             self.book.records.execute(
                 "UPDATE job SET state = ? WHERE state = 'running'", JobState.INTERRUPTED.value
             )
+            for number in self.book.services():
+                self.book.note_roles(number)
             self.book.forget_nodes(self.book.nodes())
             for number, state in self.book.states().items():
                 if state not in STARTABLE:

@@ -16,7 +16,7 @@ from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.publishing import PublishingManager
-from conpaas.manager.scaling import ScalingManager
+from conpaas.manager.stopping import StoppingManager
 from conpaas.manager.timing import TimingManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
@@ -31,7 +31,7 @@ Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-
 class ServiceManager(
     HistoryManager[A],
     PublishingManager[A],
-    ScalingManager[A],
+    StoppingManager[A],
     TimingManager[A],
     MonitoringManager[A],
     abc.ABC,
@@ -48,14 +48,15 @@ class ServiceManager(
 
     May override:
         ``first_roles``: the roles of the nodes that the first ``start`` begins with.
-        ``roles_at_start()``: those that each ``start`` begins with, and that ``repair`` sees to;
-        default: the first ones.
-        ``on_stop()``: wind down, before the machines go.  ``on_nodes_added(nodes)``: new nodes
-        are there; default: as ``on_start``.  ``on_nodes_leaving(nodes)``: drain them, before
+        ``check_first()``: raise when not even its user may have it start with these again, but
+        only with as many nodes as it had when it was stopped.
+        ``check_save()``, ``save()``, ``on_stop()``: carry away what only the machines keep, and
+        wind down, before they go.  ``on_nodes_added(nodes)``: new nodes are there; default: as
+        ``on_start``.  ``on_nodes_leaving(nodes)``: drain them, before
         their machines go.  ``on_nodes_removed(nodes)``: they are gone, tell the others.
         ``on_node_lost(node)``: it does not answer any more.  ``on_manager_started()``: the
         manager has come back, its nodes may have gone on without it.
-        ``choose_nodes(role, count)``: which nodes to give up; default: the youngest.
+        ``choose_nodes(role, count)``: which nodes to give up; default: the highest positions.
         ``check_add(counts)``, ``check_remove(counts)``: raise when it must not be done.
         ``foresee(more, fewer)``: what else such a change would move, in sentences.
         ``roles_of(node)``: the roles that a node plays now, where it is more than its own.
@@ -95,8 +96,18 @@ class ServiceManager(
         costs=True,
         done="Service {service} of application {application} is running.",
     )
-    def start(self, cloud: Cloud = None) -> Job[None]:
-        """Start the service on its first nodes."""
+    def start(
+        self,
+        cloud: Cloud = None,
+        first: Annotated[bool, "Only the first nodes, as at the first start"] = False,
+    ) -> Job[None]:
+        """Start the service on as many nodes as it had when it was stopped, or on its first ones.
+
+        When there is no room for all of them, ``first`` begins as the service did at first.
+        """
+        if first and not self.place.resuming:
+            self.check_first()
+            self.place.nodes.forget_roles()
         roles = self.roles_at_start()
         yield Progress(0, f"asking for {machines(len(roles))}")
         nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
@@ -104,33 +115,8 @@ class ServiceManager(
         yield from scaled(self.equip(nodes), 60, 70)
         yield Progress(70, "configuring the service")
         yield from handled(self.on_start(nodes), 70, 98)
+        self.place.nodes.forget_roles()
         self.place.tell_added(nodes)
-
-    @expose(
-        meanwhile=State.EPILOGUE,
-        then=State.STOPPED,
-        otherwise=State.ERROR,
-        resumes=True,
-        preempts=True,
-        done="Service {service} of application {application} is stopped.",
-        confirm="The machines of the service are given back with what is on them. "
-        "Its definition, code, settings and volumes are kept.",
-    )
-    def stop(self) -> Job[None]:
-        """Stop the service and give its machines back; code, settings and volumes are kept."""
-        yield Progress(0, "winding the service down")
-        try:
-            yield from handled(self.on_stop(), 0, 40)
-        except Exception as error:
-            # A node that cannot be asked, or a bug, must not keep the machines: they go anyway.
-            self.log.warning("while winding down: %s", error, exc_info=error)
-            yield Progress(40, f"winding down failed, going on: {error}")
-        gone = self.nodes
-        yield from self._part(gone, 40, 60)
-        yield Progress(60, f"giving {machines(len(gone))} back")
-        yield from scaled(self.place.machines.release_all(), 60, 98)
-        self._stop_programs()
-        self.place.tell_removed(gone)
 
     @expose(
         states=(State.ERROR, State.RUNNING),
@@ -146,8 +132,7 @@ class ServiceManager(
             raise WrongStateError(f"service {self.number} is RUNNING and has no lost nodes")
         yield Progress(0, "looking at the nodes")
         gone = self.place.choose(lambda: self.place.nodes.lost() + self.place.nodes.leaving())
-        there = Counter(node.role for node in self.nodes)
-        missing = list((Counter(self.roles_at_start()) - there).elements())
+        missing = self.place.remember("missing", self._lacking_roles)
         kept = self._kept_addresses(missing, gone)
         # Those whose address somebody else gets are known until somebody has it.
         without_heir = [node for node in gone if node not in kept]
@@ -160,6 +145,7 @@ class ServiceManager(
         yield from scaled(self.equip(self.nodes), 60, 70)
         yield Progress(70, "configuring the service")
         yield from handled(self.on_start(self.nodes), 70, 98)
+        self.place.nodes.forget_roles()
 
     @expose(
         states=(State.RUNNING,),
@@ -285,13 +271,14 @@ class ServiceManager(
     def roles_at_start(self) -> tuple[str, ...]:
         """Return the roles of the nodes that ``start`` begins with, by position.
 
-        A ``repair`` sees to it that the service has them; the default is that of ``first_roles``.
+        They are those that there were when it was stopped, at first those of ``first_roles``.  A
+        ``repair`` sees to it that the service has them.
         """
-        return self.first_roles or (self.service.default_role.name,)
+        first = self.first_roles or (self.service.default_role.name,)
+        return self.place.nodes.noted_roles() or first
 
-    def on_stop(self) -> Handled:
-        """Wind down, before the machines go."""
-        return None
+    def check_first(self) -> None:
+        """Raise when the service must not start with its first nodes only."""
 
     def on_nodes_added(self, nodes: list[Node]) -> Handled:
         """Take new nodes in; the default makes them serve as the first ones."""
@@ -313,8 +300,12 @@ class ServiceManager(
         """Take up after the manager has come back."""
 
     def choose_nodes(self, role: str, count: int) -> list[Node]:
-        """Return the nodes of a role to give up; the default takes the youngest."""
-        return [node for node in self.nodes if node.role == role][::-1][:count]
+        """Return the nodes of a role to give up; default: those with the highest positions.
+
+        So positions have no holes, and what belongs to one is there again after a stop.
+        """
+        found = [node for node in self.nodes if node.role == role]
+        return sorted(found, key=lambda node: (node.position, node.machine))[::-1][:count]
 
     def roles_of(self, node: Node) -> tuple[str, ...]:
         """Return the roles that a node plays now, its own first: what ``list_nodes`` shows.
@@ -330,24 +321,7 @@ class ServiceManager(
         """Bring nodes what is theirs, before their handlers are called; may be repeated."""
         yield from ()
 
-    def unequip(self, nodes: Sequence[Node], *, for_good: bool) -> Job[None]:
-        """Take from nodes whose machines are about to go what must be kept.
-
-        Args:
-            nodes: They may not answer: that keeps nothing from going on.
-            for_good: Nobody takes their places later, as after a stop somebody does.
-        """
-        yield from ()
-
     # -- core's own ---------------------------------------------------------------------------
-
-    def _part(self, nodes: Sequence[Node], low: int, high: int) -> Job[None]:
-        """Take from nodes what must be kept; nothing keeps their machines from going."""
-        try:
-            yield from scaled(self.unequip(nodes, for_good=False), low, high)
-        except Exception as error:
-            self.log.warning("while taking from the nodes: %s", error, exc_info=error)
-            yield Progress(high, f"taking from the nodes failed, going on: {error}")
 
     def _kept_addresses(self, roles: Sequence[str], gone: Sequence[Node]) -> list[Node | None]:
         """Return for each role the node whose address its new node shall have, if any."""
@@ -361,14 +335,12 @@ class ServiceManager(
             found.append(heir)
         return found if any(found) else []
 
-    def _stop_programs(self) -> None:
-        """Stop what the service still runs on the manager's machine; none keeps the others."""
-        supervisor = self.place.supervisor
-        for name in supervisor.names():
-            try:
-                supervisor.stop(name)
-            except ConPaaSError as error:
-                self.log.warning("the program %s on the manager's machine: %s", name, error)
+    def _lacking_roles(self) -> list[str]:
+        """Return the roles of the nodes that a repair has to get."""
+        there = Counter(node.role for node in self.nodes)
+        replaced = Counter(node.role for node in self.replaceable())
+        wanted = Counter(self.roles_at_start()) | (there + replaced)
+        return list((wanted - there).elements())
 
     def replaceable(self) -> list[Node]:
         """Return the lost nodes whose role says that they are replaced."""

@@ -43,6 +43,8 @@ STEPS = (
 
 #: Scope of the store in which services tell each other what they publish.
 _PUBLISHED = "published"
+#: Key of a service's store: the roles of the nodes that it had when it was stopped.
+_ROLES = "roles"
 
 
 class Book:
@@ -172,6 +174,25 @@ class Book:
                     self._free_position(service, machine.role),
                 )
             return [node for node in self.nodes(service) if node.machine in numbers]
+
+    def note_roles(self, service: int) -> None:
+        """Note the roles of a service's nodes, which are about to go; if there are none, nothing.
+
+        Nodes that are lost count, for they were to be replaced; those that leave do not.
+        """
+        with self.records.transaction():
+            nodes = self.nodes(service, NodeState.READY, NodeState.LOST)
+            if nodes:
+                by_position = sorted(nodes, key=lambda node: (node.position, node.machine))
+                Store(self.records, f"service {service}")[_ROLES] = [n.role for n in by_position]
+
+    def noted_roles(self, service: int) -> tuple[str, ...]:
+        """Return the roles of the nodes that a service had; empty when all are there again."""
+        return tuple(Store(self.records, f"service {service}").get(_ROLES, ()))
+
+    def forget_roles(self, service: int) -> None:
+        """Forget what was noted of nodes: all are there again, or are to be no more."""
+        Store(self.records, f"service {service}").pop(_ROLES, None)
 
     def _free_position(self, service: int, role: str) -> int:
         taken = {node.position for node in self.nodes(service) if node.role == role}

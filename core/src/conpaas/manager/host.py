@@ -269,6 +269,18 @@ class HostNodes:
         """Return the nodes that are being given up."""
         return self._book.nodes(self._number, NodeState.LEAVING)
 
+    def note_roles(self) -> None:
+        """Note the roles of the nodes, which are about to go; if there are none, nothing."""
+        self._book.note_roles(self._number)
+
+    def noted_roles(self) -> tuple[str, ...]:
+        """Return the roles of the nodes that there were; empty when all are there again."""
+        return self._book.noted_roles(self._number)
+
+    def forget_roles(self) -> None:
+        """Forget what was noted: all are there again, or are to be no more."""
+        self._book.forget_roles(self._number)
+
     def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
         """Give each new node the position of a lost one of its role; return them as they are."""
         return self._book.succeed(lost, added)

@@ -151,6 +151,15 @@ class Nodes(Protocol):
     def leaving(self) -> list[Node]:
         """Return the nodes that are being given up."""
 
+    def note_roles(self) -> None:
+        """Note the roles of the nodes, which are about to go; if there are none, nothing."""
+
+    def noted_roles(self) -> tuple[str, ...]:
+        """Return the roles of the nodes that there were; empty when all are there again."""
+
+    def forget_roles(self) -> None:
+        """Forget what was noted: all are there again, or are to be no more."""
+
     def succeed(self, lost: Sequence[Node], added: Sequence[Node]) -> list[Node]:
         """Give each new node the position of a lost one of its role; return them as they are."""
 

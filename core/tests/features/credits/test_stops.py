@@ -137,9 +137,9 @@ def test_a_lost_manager_that_cannot_be_paid_takes_the_application_with_it(
     cluster.director.room.destroy([manager])
     settle()
     assert (state(running), living()) == (State.STOPPED, [])
-    top_up(2)
+    top_up(4)
     settle()
-    assert (state(running), living()) == (State.RUNNING, [(0, "manager"), (1, "node")])
+    assert (state(running), living()) == (State.RUNNING, [(0, "manager"), *[(1, "node")] * 3])
 
 
 def test_a_cloud_that_does_not_give_machines_back_is_asked_again(cluster, top_up, settle, ledger):
@@ -163,24 +163,24 @@ def test_after_a_top_up_it_runs_again_with_the_services_that_ran(
     top_up(10)
     settle()
     assert (state(running), phases()) == (State.RUNNING, [])
-    assert living() == [(0, "manager"), (1, "node")]
+    assert living() == [(0, "manager"), *[(1, "node")] * 3]
     services = cluster.api(Services).list(application=running)
     assert [service.status for service in services] == ["RUNNING", "INIT"]
-    (word,) = cluster.service_stub("simple", running, 1).get_words()
-    assert word.word == "kept"
+    words = cluster.service_stub("simple", running, 1).get_words()
+    assert [word.word for word in words] == ["kept"] * 3
 
 
 def test_it_does_not_start_before_there_is_enough_for_all_of_it(
     cluster, running, top_up, settle, ledger
 ):
     stop_for_lack(cluster, settle)
-    top_up(1 - ledger.left(1))
+    top_up(3 - ledger.left(1))
     settle()
     assert (state(running), phases()) == (State.STOPPED, [(running, "stopped")])
     (_, told) = notices(cluster.director, 1)
     assert told == (
         "Application 'app' was stopped, as no credit was left. Its code, settings and volumes "
-        "are kept; it starts again by itself when credit is added and you have at least 2 "
+        "are kept; it starts again by itself when credit is added and you have at least 4 "
         "credits."
     )
     top_up(1)
@@ -203,7 +203,7 @@ def test_several_start_one_after_the_other_as_far_as_the_credit_goes(
     cluster.clock.advance(hours=1)
     settle()
     assert (state(running), state(other)) == (State.STOPPED, State.STOPPED)
-    top_up(2 - ledger.left(1))
+    top_up(4 - ledger.left(1))
     settle()
     assert (state(running), state(other)) == (State.RUNNING, State.STOPPED)
     top_up(1)
@@ -218,7 +218,7 @@ def test_a_start_that_fails_is_tried_again(cluster, running, top_up, settle):
     top_up(10)
     settle()
     assert (state(running), phases()) == (State.RUNNING, [])
-    assert living() == [(0, "manager"), (1, "node")]
+    assert living() == [(0, "manager"), *[(1, "node")] * 3]
 
 
 def test_a_start_that_goes_on_failing_is_given_up_and_costs_nothing(

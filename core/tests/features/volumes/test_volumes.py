@@ -407,7 +407,8 @@ def test_an_application_whose_volume_is_not_destroyed_is_kept_until_it_is(shop):
 def test_a_node_that_is_given_back_leaves_its_volume_waiting_as_before(shop):
     shop.add(count=1)
     shop.create(node=shop.nodes()[1].agent_id)
-    shop.restart_service()
+    shop.cluster.run(shop.user.stop())
+    shop.cluster.run(shop.user.start(first=True))
     assert shop.volumes() == [("data", "", "waiting for node 2")]
     store = shop.cluster.manager(shop.aid).host(1).store
     store["broken"] = True

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import logging
 import os
 import signal
 import socket
 import threading
 import time
-from collections import Counter, UserDict
+from collections import Counter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from conpaas.agent.base import AgentPlace
 from conpaas.rpc import finish
-from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.node import LoneNode
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.parts import (
     HEALTH_PORT,
@@ -166,33 +164,12 @@ class Crowd:
             thread.join()
 
 
-class BalancerNode:
-    """A machine with an agent that may be killed: what stays is a root and a store."""
+class BalancerNode(LoneNode[MysqlAgent]):
+    """A machine that balances connections."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.address = new_address()
-        self.store: UserDict[str, Any] = UserDict()
-        self.supervisor = ProcessSupervisor(root / "log", pause=0.05)
         self.clients: list[Client] = []
-        self.agent = self.start()
-
-    def start(self) -> MysqlAgent:
-        """Start the agent (again): nothing of the one before is left but what it stored."""
-        self.agent = MysqlAgent(
-            AgentPlace(
-                node="node-9",
-                role="glb",
-                address=self.address,
-                application=1,
-                service=1,
-                root=self.root,
-                supervisor=self.supervisor,
-                store=self.store,
-                log=logging.getLogger("test"),
-            )
-        )
-        return self.agent
+        super().__init__(root, MysqlAgent, "glb", new_address())
 
     def run(self, *databases: HasMember, single: bool = False, connections: int = 100) -> bool:
         """Have it balance connections to these."""
@@ -225,14 +202,6 @@ class BalancerNode:
         """What is written for when it starts."""
         return (self.root / "var/lib/conpaas-glb/haproxy.cfg").read_text()
 
-    def figure(self, name: str, **labels: str) -> float | None:
-        """Return what the agent measures, None when it does not."""
-        for family in self.agent.collect():
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return None
-
     def kill(self) -> None:
         """Kill the balancer's process, and wait until there is another one that listens."""
         pid = self.pid
@@ -248,4 +217,4 @@ class BalancerNode:
         """End everything."""
         for client in self.clients:
             client.close()
-        self.supervisor.shutdown()
+        super().close()

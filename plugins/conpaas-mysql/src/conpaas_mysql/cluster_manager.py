@@ -36,13 +36,13 @@ class ClusterManager(SettingsManager):
 
     # -- the nodes ----------------------------------------------------------------------------
 
-    def roles_at_start(self) -> tuple[str, ...]:
-        """Return the roles of the nodes that there were: each database comes back to its data."""
-        return self.noted.roles or (MYSQL,)
-
-    def choose_nodes(self, role: str, count: int) -> list[Node]:
-        """Return the nodes of a role with the highest positions: the first one has the address."""
-        return ordered(self.nodes, role)[::-1][:count]
+    def check_first(self) -> None:
+        """Refuse to leave databases out: each comes back to its data, of which one is newest."""
+        if len(self.noted.members) > 1:
+            raise InvalidError(
+                f"service {self.number} cannot start with its first nodes only: each of its "
+                "databases comes back to its data. Remove databases when it runs"
+            )
 
     def check_remove(self, counts: dict[str, int]) -> None:
         """Refuse to leave no database, or none that takes queries."""

@@ -76,15 +76,6 @@ class Noted:
             self._store["left"] = {}
 
     @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles of the nodes that the service shall have; empty before its first start."""
-        return tuple(self._store.get("roles", []))
-
-    @roles.setter
-    def roles(self, roles: Iterable[str]) -> None:
-        self._store["roles"] = list(roles)
-
-    @property
     def is_unsettled(self) -> bool:
         """Whether something is left to do."""
         return bool(self._store.get("unsettled", False))

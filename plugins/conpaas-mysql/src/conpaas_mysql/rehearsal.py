@@ -6,20 +6,18 @@ must never be.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from conpaas import hookimpl
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.features.volumes.names import VolumeName
 from conpaas.rpc import Job, Progress, expose
 from conpaas.schema import Option, from_json, to_json
-from conpaas.service import Service
+from conpaas.testing import theatre
 from conpaas_mysql import rehearsed_measures
 from conpaas_mysql.galera_model import FileDisk, Server, World
 from conpaas_mysql.manager import MysqlManager
@@ -44,46 +42,26 @@ _PATIENCE = 2.0
 
 
 @dataclass
-class Stage:
+class Stage(theatre.Stage):
     """What all agents of a rehearsal share.
 
     Args:
         world: The modelled cluster.
-        agents: By address.
-        events: What agents were told, in order: an address, what, and how.
-        wrong: What was wrong, beside what the world says.
-        failing: Raised by an operation, by address and name.
         refused: Values that no server starts with.
         down: Addresses whose servers are not started again when they were killed.
         full: Addresses whose volumes are nearly full.
         hanging: Addresses whose servers do not answer.
         late: So often a server says yet that it takes queries when it does not any more.
         figures: What else agents measure: gauges without labels, by address and name.
-        before: Called before each event is carried out, with its number.
     """
 
     world: World = field(default_factory=World)
-    agents: dict[str, RehearsalAgent] = field(default_factory=dict)
-    events: list[tuple[str, str, Any]] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    failing: dict[tuple[str, str], str] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
     full: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
-    before: Callable[[int], None] = lambda number: None
-    lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def begin(self, agent: RehearsalAgent, what: str, how: Any = None) -> None:
-        """Note an event, or fail as is wished."""
-        with self.lock:
-            self.events.append((agent.place.address, what, how))
-            number = len(self.events)
-        self.before(number)
-        if why := self.failing.get((agent.place.address, what)):
-            raise AgentError(why)
 
     def balancers(self) -> list[tuple[str, BalancerPart, set[str]]]:
         """Return the balancers at work: address, part, and names that are drained."""
@@ -376,7 +354,7 @@ class RehearsalManager(MysqlManager):
     endurance = 3.0
 
 
-class RehearsalPlugin:
+class RehearsalPlugin(theatre.RehearsalPlugin):
     """The rehearsal's service type, as a plugin of a test.
 
     Args:
@@ -384,11 +362,5 @@ class RehearsalPlugin:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._agent = type("StagedAgent", (RehearsalAgent,), {"stage": stage})
-
-    @hookimpl
-    def conpaas_service(self) -> Service:
-        """Return the service type."""
-        return replace(
-            conpaas_service(), name="rehearsal", manager=RehearsalManager, agent=self._agent
-        )
+        directed = replace(conpaas_service(), manager=RehearsalManager)
+        super().__init__(stage, directed, RehearsalAgent)

@@ -67,7 +67,6 @@ class SettlingManager(JoiningManager):
         if databases and not picture.primary:
             raise AgentError("no database takes queries any more: it is tried again")
         self.tell(picture, this.config, this.planned, this.away)
-        self.noted.roles = [n.role for n in self._there() if n.id not in gone]
         if not this.failures and not without:
             self.noted.is_unsettled = False
         return this.failures

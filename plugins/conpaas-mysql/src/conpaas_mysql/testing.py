@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import signal
 import time
-from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conpaas.agent.base import AgentPlace
 from conpaas.rpc import finish
-from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.node import LoneNode
 from conpaas.testing.waiting import eventually as eventually
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.client import Session, session
@@ -93,44 +90,23 @@ def sends_rsync(*volumes: Path) -> Callable[[list[str]], bool]:
     return found
 
 
-@dataclass
-class Node:
-    """A machine with an agent that may be killed: what stays is a root and a store."""
+class Node(LoneNode[MysqlAgent]):
+    """A machine with a database.
 
-    root: Path
-    member: Member
+    Args:
+        root: Its directory.
+        member: Which database it is.
+    """
 
-    def __post_init__(self) -> None:
-        self.store: UserDict[str, Any] = UserDict()
-        self.supervisor = ProcessSupervisor(self.root / "var/log/conpaas", pause=0.3)
-        self.volume.mkdir(parents=True, exist_ok=True)
-        self.start_agent()
+    def __init__(self, root: Path, member: Member) -> None:
+        self.member = member
+        (root / "media" / member.name).mkdir(parents=True, exist_ok=True)
+        super().__init__(root, MysqlAgent, "mysql", member.address, pause=0.3)
 
     @property
     def volume(self) -> Path:
         """Where its data are; a volume in real life."""
         return self.root / "media" / self.member.name
-
-    @property
-    def address(self) -> str:
-        """Where the server is reached."""
-        return self.member.address
-
-    def start_agent(self) -> None:
-        """Start the agent (again): nothing of the one before is left but what it stored."""
-        self.agent = MysqlAgent(
-            AgentPlace(
-                node=f"node-{self.member.name}",
-                role="mysql",
-                address=self.member.address,
-                application=1,
-                service=1,
-                root=self.root,
-                supervisor=self.supervisor,
-                store=self.store,
-                log=logging.getLogger("test"),
-            )
-        )
 
     def status(self) -> DatabaseStatus:
         """Return how the database is."""

@@ -3,63 +3,36 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from conpaas.errors import ConPaaSError, UnreachableError
-from conpaas.state import State
+from conpaas.errors import ConPaaSError
+from conpaas.testing import theatre
 from conpaas_mysql.rehearsal import Stage
 
 if TYPE_CHECKING:
     from conpaas.testing import Cluster
 
 
-class Theatre:
+class Theatre(theatre.Theatre[Stage]):
     """An application with one rehearsed service."""
 
     def __init__(self, cluster: Cluster, stage: Stage) -> None:
-        self.cluster = cluster
-        self.stage = stage
         self.world = stage.world
         self._power_off = cluster.provider.on_destroy
         cluster.provider.on_destroy = self._destroyed
-        self.aid = cluster.application()
-        self.user: Any = cluster.service("rehearsal", self.aid)
-        self.told: list[str] = []
+        super().__init__(cluster, stage)
         self._numbers = itertools.count(1)
 
     # -- what users do ------------------------------------------------------------------------
 
-    def run(self, job: Any) -> Any:
-        """Run a job to its end, and note every word of it."""
-        result = self.cluster.run(job)
-        self.idle()
-        number = self.manager.runner.latest(1)[0].id
-        self.told = [step.message for step in self.manager.runner.report(number).steps]
-        return result
-
-    def start(self, mysql: int = 1, glb: int = 0) -> None:
-        """Start the service, and add what more is wanted."""
-        self.run(self.user.start())
-        if mysql > 1 or glb:
-            self.add(mysql=mysql - 1, glb=glb)
-
-    def add(self, **counts: int) -> None:
-        """Add nodes."""
-        self.run(self.user.add_nodes(nodes=counts))
-
-    def remove(self, **counts: int) -> None:
-        """Remove nodes."""
-        self.run(self.user.remove_nodes(nodes=counts))
+    def start(self, mysql: int = 1, **more: int) -> None:
+        """Start the service with so many databases in all, and balancers."""
+        super().start(mysql=mysql - 1, **more)
 
     def write(self) -> bool:
         """Write something as a client; return whether it was acknowledged."""
         return self.stage.query(f"write-{next(self._numbers)}")
-
-    def history(self) -> list[str]:
-        """Return the words of the history."""
-        return [change.reason for change in self.user.get_history()]
 
     def another(self) -> Any:
         """Return another service of the application, which was not started."""
@@ -107,33 +80,9 @@ class Theatre:
 
     # -- looking inside -----------------------------------------------------------------------
 
-    @property
-    def manager(self) -> Any:
-        """The application's manager."""
-        return self.cluster.manager(self.aid)
-
-    @property
-    def host(self) -> Any:
-        """The service, as its manager has it."""
-        return self.manager.host(1)
-
-    @property
-    def managers_machine(self) -> Any:
-        """The manager's machine."""
-        return next(m for m in self.cluster.machines.values() if m.manager is not None)
-
-    @property
-    def state(self) -> State:
-        """The service's state."""
-        return self.cluster.state(self.aid, 1)
-
     def agents(self) -> list[Any]:
         """Return the living agents."""
         return [agent for agent in list(self.stage.agents.values()) if agent.place.service == 1]
-
-    def nodes(self) -> dict[str, str]:
-        """Return the roles of the nodes by their ids."""
-        return {node.agent_id: node.role for node in self.user.list_nodes()}
 
     def primary(self) -> list[str]:
         """Return the names of the databases that take queries."""
@@ -144,49 +93,12 @@ class Theatre:
         """Return the names of the volumes."""
         return sorted(volume.vol_name for volume in self.user.list_volumes())
 
-    def machine(self, node: str) -> Any:
-        """Return the machine of a node."""
-        return self.cluster.machine(int(node.removeprefix("node-")))
-
-    def idle(self) -> None:
-        """Wait until no job is at work; while the manager is away, one may be."""
-
-        def is_idle() -> bool:
-            try:
-                manager = self.manager
-                return not any(manager.runner.busy(h.name) for h in manager.services.values())
-            except (LookupError, sqlite3.ProgrammingError):
-                return False
-
-        self.cluster.wait(is_idle)
-
-    def is_killed(self, change: Callable[[], Any], step: int) -> bool:
-        """Make a change, kill the manager at a step of it; return whether there was one."""
-        at = len(self.stage.events) + step
-        died: list[int] = []
-
-        def die(number: int) -> None:
-            if number == at and not died:
-                died.append(number)
-                self.cluster.restart(self.managers_machine)
-
-        self.stage.before = die
-        try:
-            change()
-        except UnreachableError:
-            if not died:  # else it was before it could answer that the job has begun
-                raise
-        finally:
-            self.stage.before = lambda number: None
-        self.idle()
-        return bool(died)
-
     def seen(self) -> Any:
         """Return what matters of the whole, for two runs to be compared."""
         balanced = sorted(
             [server.name for server in part.servers] for _, part, _ in self.stage.balancers()
         )
-        return self.state, sorted(self.nodes().values()), self.primary(), balanced, self.volumes()
+        return self.state, sorted(self.roles().values()), self.primary(), balanced, self.volumes()
 
     def _destroyed(self, found: Any) -> None:
         self.world.kill(found.address)

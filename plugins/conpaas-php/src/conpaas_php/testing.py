@@ -5,11 +5,9 @@ from __future__ import annotations
 import http.client
 import io
 import itertools
-import logging
 import os
 import socket
 import tarfile
-from collections import UserDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +15,8 @@ from typing import Any
 
 import psutil
 
-from conpaas.agent.base import AgentPlace
 from conpaas.rpc import Upload, finish
-from conpaas.supervisor.process import ProcessSupervisor
+from conpaas.testing.node import LoneNode
 from conpaas.testing.waiting import eventually as eventually
 from conpaas_php.agent import BackendPart, PhpAgent
 from conpaas_web.parts import ProxyPart, SessionStore, WebPart
@@ -110,47 +107,15 @@ def archive(files: Mapping[str, str | bytes]) -> Upload:
     return Upload(packed)
 
 
-@dataclass
-class Node:
-    """A machine with an agent that may be killed: what stays is a root and a store."""
+class Node(LoneNode[PhpAgent]):
+    """A machine of a PHP service."""
 
-    root: Path
-    role: str = "backend"
-    address: str = field(default_factory=new_address)
-
-    def __post_init__(self) -> None:
-        self.store: UserDict[str, Any] = UserDict()
-        self.supervisor = ProcessSupervisor(self.root / "var/log/conpaas", pause=0.05)
-        self.agent = self.start()
-
-    def start(self) -> PhpAgent:
-        """Start the agent (again)."""
-        self.agent = PhpAgent(
-            AgentPlace(
-                node=f"node-{self.address}",
-                role=self.role,
-                address=self.address,
-                application=1,
-                service=1,
-                root=self.root,
-                supervisor=self.supervisor,
-                store=self.store,
-                log=logging.getLogger("test"),
-            )
-        )
-        return self.agent
+    def __init__(self, root: Path, role: str = "backend", address: str = "") -> None:
+        super().__init__(root, PhpAgent, role, address or new_address())
 
     def upload(self, files: Mapping[str, str | bytes], version: str = VERSION) -> None:
         """Bring a version of the code here."""
         self.agent.update_code(version, archive(files), 1 << 28, 1000)
-
-    def figure(self, name: str, **labels: str) -> float | None:
-        """Return what the agent measures, None when it does not."""
-        for family in self.agent.collect():
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return None
 
     def processes(self, program: str) -> list[int]:
         """Return the numbers of a program's processes, the one that is supervised first."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from conpaas.agent.base import AgentPlace, LogFile
 from conpaas.errors import AgentError, ConPaaSError, InvalidError, UnreachableError
+from conpaas.features.backups.agent import BackupAgent
 from conpaas.features.code.agent import CodeAgent, VersionId
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.schema import from_json, to_json
@@ -47,7 +48,7 @@ _ROTATE_EVERY = 10.0
 _LOOKED_AT = 10_000
 
 
-class WebAgent(CodeAgent, abc.ABC):
+class WebAgent(CodeAgent, BackupAgent, abc.ABC):
     """Runs the parts of a node: proxy, web, backend and its files, or several of them.
 
     Must define:
@@ -193,6 +194,7 @@ class WebAgent(CodeAgent, abc.ABC):
 
     def on_boot(self) -> None:
         """Have everything run that this node was told to."""
+        super().on_boot()
         for version in self.list_code():
             try:
                 self._prepare(version)  # its arrival may have been cut off
@@ -279,6 +281,11 @@ class WebAgent(CodeAgent, abc.ABC):
             changed |= self._kept_directories() != wanted
             self.store["kept"] = list(wanted)
         return changed
+
+    @expose(reads=True)
+    def measure_kept(self) -> int:
+        """Return how many bytes the files in the kept directories have."""
+        return self._kept.size(self._kept_directories())
 
     @expose(reads=True)
     def pack_kept(self) -> Download:

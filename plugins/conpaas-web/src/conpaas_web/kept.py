@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from conpaas.errors import AgentError, InvalidError
+from conpaas_web.kept_archive import opened
 
 _PIECE = 1 << 16
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -109,6 +110,16 @@ class Kept:
         if self._passing.is_dir():
             shutil.rmtree(self._passing)
 
+    def size(self, directories: Sequence[str]) -> int:
+        """Return how many bytes the files in the directories have."""
+        total = 0
+        for directory in directories:
+            for place, _, names in os.walk(self.place / directory):
+                for name in names:
+                    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                        total += Path(place, name).lstat().st_size
+        return total
+
     def pack(self, directories: Sequence[str]) -> Iterator[bytes]:
         """Return the directories as the pieces of a tar.gz; links stay links.
 
@@ -144,7 +155,7 @@ class Kept:
         """Put in what :meth:`pack` returned elsewhere; of the same file the younger one stays.
 
         Args:
-            stream: The archive, read once.
+            stream: The archive, or several behind each other, read once.
             directories: Those that are kept here; nothing goes anywhere else.
 
         Returns:
@@ -156,11 +167,9 @@ class Kept:
         self.clean_up()
         count = 0
         try:
-            with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+            with opened(stream) as archive:
                 for member in archive:
                     count += self._put(archive, member, directories)
-        except (tarfile.TarError, EOFError, ValueError) as error:
-            raise InvalidError(f"what another node kept arrived damaged: {error}") from error
         finally:
             self.clean_up()
         return count

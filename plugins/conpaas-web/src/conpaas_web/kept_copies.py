@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from typing import IO, cast
+from collections.abc import Sequence
 
 from conpaas.rpc import Job, Progress, Upload
+from conpaas.streams import stream_of
 from conpaas_web.agent import WebAgent
+
+NAME = "kept.tar.gz"
 
 
 def copy_kept(
@@ -23,28 +24,5 @@ def copy_kept(
     for index, target in enumerate(targets):
         yield Progress(100 * index // len(targets), "copying the kept directories")
         packed = source.pack_kept()
-        stream = cast("IO[bytes]", io.BufferedReader(_Pieces(packed.pieces), 1 << 16))
-        target.unpack_kept(archive=Upload(stream, "kept.tar.gz", packed.size), replace=replace)
-
-
-class _Pieces(io.RawIOBase):
-    """A file that holds what an iterator gives."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Say that it can be read."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # what BufferedReader gives
-        """Put in as much of the next piece as there is room for; 0 at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
-        return count
+        with stream_of(packed.pieces) as stream:
+            target.unpack_kept(archive=Upload(stream, NAME, packed.size), replace=replace)

@@ -19,7 +19,7 @@ from conpaas_web.agent import WebAgent
 from conpaas_web.charts import charts
 from conpaas_web.goal import Goal
 from conpaas_web.settling import SettlingManager
-from conpaas_web.topology import PROXY, first_first
+from conpaas_web.topology import PROXY
 from conpaas_web.web_settings import (
     AskBackends,
     HealthPath,
@@ -87,12 +87,6 @@ class WebManager(SettlingManager[A], abc.ABC):
     def foresee(self, more: dict[str, int], fewer: dict[str, int]) -> list[str]:
         """Return in sentences what will move."""
         return topology.foresee(self.topology, more, fewer)
-
-    def choose_nodes(self, role: str, count: int) -> list[Node]:
-        """Return the youngest nodes of a role; of the proxies those whose address is not known."""
-        found = [node for node in self.nodes if node.role == role]
-        ordered = first_first(found) if role == PROXY else found
-        return ordered[::-1][:count]
 
     def on_start(self, nodes: list[Node]) -> Job[None]:
         """Bring all nodes to where they belong, and tell the address."""

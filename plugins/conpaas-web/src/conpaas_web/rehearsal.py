@@ -6,23 +6,24 @@ is judged at once.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, cast
+from typing import IO, Annotated, Any, cast
 
-from conpaas import hookimpl
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError
 from conpaas.features.code.agent import VersionId
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.service import Role, Service
+from conpaas.testing import theatre
 from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
+from conpaas_web.kept_archive import opened
 from conpaas_web.manager import WebManager
 from conpaas_web.parts import CodeCheck, FilesPart, ProxyPart, SessionStore, WebPart
 from conpaas_web.routing import Script
@@ -30,52 +31,35 @@ from conpaas_web.sessions import Sessions
 from conpaas_web.topology import BACKEND, FILES, PROXY, WEB
 
 
-def packed(**files: str) -> bytes:
-    """Return a tar of files."""
+def packed(files: Mapping[str, str], times: Mapping[str, int] | None = None) -> bytes:
+    """Return a tar of files, given by name; ``times`` are when they were written."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(name)
+            info.mtime = (times or {}).get(name, 0)
             info.size = len(text.encode())
             tar.addfile(info, io.BytesIO(text.encode()))
     return archive.getvalue()
 
 
 @dataclass
-class Stage:
-    """What all agents of a rehearsal share.
+class Stage(theatre.Stage):
+    """What all agents of a rehearsal share; ``wrong`` is that a request would not be answered.
 
     Args:
         living: Returns the addresses of the machines that are there.
-        agents: By address.
-        events: What agents were told, in order: an address, what, and how.
-        wrong: What was wrong at any moment: a request could have gone where nobody answers it.
         behind: Addresses of web nodes that refused to be told: until they are, they may ask in
             vain, which costs a visitor one file.
-        failing: Raised by an operation, by address and name.
-        before: Called before each event is carried out, with its number.
     """
 
     living: Callable[[], set[str]] = set
-    agents: dict[str, RehearsalAgent] = field(default_factory=dict)
-    events: list[tuple[str, str, Any]] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
     behind: set[str] = field(default_factory=set)
-    failing: dict[tuple[str, str], str] = field(default_factory=dict)
-    before: Callable[[int], None] = lambda number: None
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def begin(self, agent: RehearsalAgent, what: str, how: Any) -> None:
-        """Note an event, or fail as is wished."""
-        with self.lock:
-            self.events.append((agent.place.address, what, how))
-            number = len(self.events)
-        self.before(number)
-        why = self.failing.get((agent.place.address, what))
+    def began(self, address: str, what: str, *, failed: bool) -> None:
+        """Note which web nodes were not told."""
         if what == f"run_{WEB}":
-            (self.behind.add if why else self.behind.discard)(agent.place.address)
-        if why:
-            raise AgentError(why)
+            (self.behind.add if failed else self.behind.discard)(address)
 
     def judge(self) -> None:
         """Look whether every request that a proxy may send now would be answered."""
@@ -198,9 +182,17 @@ class RehearsalAgent(WebAgent):
             self.store["files"] = {**kept, name: [time, content]}
 
     @expose(reads=True)
+    def measure_kept(self) -> int:
+        """Return how much it keeps."""
+        return sum(len(content) for _, content in self.kept.values())
+
+    @expose(reads=True)
     def pack_kept(self) -> Download:
         """Return what it keeps."""
-        return Download(iter([json.dumps(self.kept).encode()]), "kept.tar.gz")
+        self.stage.begin(self, "pack_kept", None)
+        times = {name: time for name, (time, _) in self.kept.items()}
+        content = packed({name: text for name, (_, text) in self.kept.items()}, times)
+        return Download(iter([gzip.compress(content)]), "kept.tar.gz")
 
     @expose()
     def unpack_kept(
@@ -212,8 +204,10 @@ class RehearsalAgent(WebAgent):
         self.stage.begin(self, "unpack_kept", replace)
         if replace:
             self.store["files"] = {}
-        for name, (time, content) in json.loads(archive.stream.read()).items():
-            self.write(name, content, time)
+        with opened(archive.stream) as files:
+            for member in files:
+                content = cast("IO[bytes]", files.extractfile(member)).read()
+                self.write(member.name, content.decode(), int(member.mtime))
 
     def on_boot(self) -> None:
         """Begin nothing."""
@@ -266,7 +260,7 @@ class RehearsalManager(WebManager[RehearsalAgent]):
 
     def initial_code(self) -> tuple[str, bytes]:
         """Return a page."""
-        return "code-default.tar", packed(**{"index.html": "welcome"})
+        return "code-default.tar", packed({"index.html": "welcome"})
 
     @property
     def language_settings(self) -> Mapping[str, str]:
@@ -290,7 +284,7 @@ class RehearsalManager(WebManager[RehearsalAgent]):
         return RequestLimits(1 << 20, 60)
 
 
-class RehearsalPlugin:
+class RehearsalPlugin(theatre.RehearsalPlugin):
     """The rehearsal's service type, as a plugin of a test.
 
     Args:
@@ -298,19 +292,15 @@ class RehearsalPlugin:
     """
 
     def __init__(self, stage: Stage) -> None:
-        self._agent = type("StagedAgent", (RehearsalAgent,), {"stage": stage})
-
-    @hookimpl
-    def conpaas_service(self) -> Service:
-        """Return the service type."""
-        return Service(
+        service = Service(
             name="rehearsal",
             title="Rehearsal",
             summary="Hosts nothing.",
             manager=RehearsalManager,
-            agent=self._agent,
+            agent=RehearsalAgent,
             roles=tuple(
                 Role(name, f"Pretends to be a {name}", replace_lost=True)
                 for name in (BACKEND, WEB, PROXY)
             ),
         )
+        super().__init__(stage, service, RehearsalAgent)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from conpaas.errors import AgentError, ConPaaSError, UnreachableError
-from conpaas.features.code.manager import CodeManager
 from conpaas.features.environment.manager import EnvironmentManager
 from conpaas.manager.base import Node
 from conpaas.manager.place import ManagerPlace
@@ -15,18 +14,16 @@ from conpaas.rpc import Job, Progress, patiently, scaled
 from conpaas_web.agent import PartName, WebAgent
 from conpaas_web.gating import refusal
 from conpaas_web.goal import BackendTask, Goal, RequestLimits
-from conpaas_web.kept_copies import copy_kept
+from conpaas_web.keeping import COPIED, PLACED, KeepingManager
 from conpaas_web.parts import FilesPart, ProxyPart, WebPart
 from conpaas_web.round import Round
 from conpaas_web.sessions import Sessions
 from conpaas_web.topology import (
-    BACKEND,
     PROXY,
     RUNNING,
     WEB,
     Topology,
     addresses,
-    first_first,
     moves,
     named,
     placed,
@@ -34,14 +31,13 @@ from conpaas_web.topology import (
 from conpaas_web.web_settings import WebSettings
 
 A = TypeVar("A", bound=WebAgent)
-#: Keys of the store: who carried what, what the nodes were told, whether something is left to do,
-#: and who has got a copy of what is kept since the places changed.
-_PLACED, _TOLD, _UNSETTLED, _COPIED = "placed", "told", "unsettled", "copied"
+#: Keys of the store: what the nodes were told, and whether something is left to do.
+_TOLD, _UNSETTLED = "told", "unsettled"
 #: Seconds by which a proxy is more patient than the backend, so that the backend's word is heard.
 _PROXY_PATIENCE = 5
 
 
-class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
+class SettlingManager(KeepingManager[A], EnvironmentManager[A], abc.ABC):
     """Directs proxies, web nodes and backends: one way leads from any state to the right one.
 
     Must define:
@@ -83,11 +79,6 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             environment=self.environment,
         )
 
-    @property
-    def topology(self) -> Topology:
-        """Who carries what, of the nodes that serve."""
-        return Topology.of(self.nodes)
-
     def is_outdated(self) -> bool:
         """Whether the nodes were told what is not true any more, or not all of it."""
         if super().is_outdated() or self.store.get(_UNSETTLED, False):
@@ -124,7 +115,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         """
         gone = {node.id for node in without}
         now = Topology.of([node for node in self.nodes if node.id not in gone])
-        this = Round(goal or self.goal, now, self.store.get(_PLACED, {}), strict)
+        this = Round(goal or self.goal, now, self.store.get(PLACED, {}), strict)
         self.store[_UNSETTLED] = True
         for sentence in moves(this.before, now) if this.before else ():
             self.log.info("%s", sentence)
@@ -135,7 +126,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             this.failures += [f"{named([node])} does not answer" for node in deaf]
         yield from self._try(this, self._sessions(), 0, 5)
         yield from self._try(this, self._code(this), 5, 30)
-        yield from self._try(this, self._kept(this), 30, 40)
+        yield from self._try(this, self.bring_kept(this), 30, 40)
         yield from self._try(this, self._backends(this), 40, 50)
         yield from self._try(this, self._files(this), 50, 55)
         yield from self._try(this, self._web(this), 55, 60)
@@ -147,9 +138,9 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             # Some proxy may still send requests to where they went before.
             return this.failures
         yield from self._leave(this)
-        if this.are_copied or self._source(this) not in self.nodes:
-            self.store[_PLACED] = placed(now)
-            self.store[_COPIED] = []
+        if this.are_copied or not self.can_bring_kept(this):
+            self.store[PLACED] = placed(now)
+            self.store[COPIED] = []
         if not this.failures and not without:
             self.store[_TOLD] = self.sessions.address
             self.note_environment(dict(this.goal.environment))
@@ -176,7 +167,8 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     def forget_places(self) -> None:
         """Forget who carried what: all machines are going."""
-        self.store[_PLACED] = {}
+        self.store[PLACED] = {}
+        self.store[COPIED] = []
 
     # -- the steps ----------------------------------------------------------------------------
 
@@ -190,29 +182,6 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
         # One by one where a failure is passed over: it must not keep the code from the others.
         for some in [nodes] if this.strict else [[node] for node in nodes]:
             yield from self.send_code(this.goal.version, some)
-
-    def _kept(self, this: Round) -> Job[None]:
-        directories = this.goal.web.kept_directories
-        nodes = this.hearing(this.now.carriers)
-        active = self.active_code.id
-        self.ask_all(
-            lambda agent: agent.keep_directories(directories=directories, active=active), nodes
-        )
-        if not directories:
-            return
-        new = [node for node in nodes if self._is_new(this, node)]
-        source = self._source(this)
-        if source is None:
-            return
-        this.are_copied = not new
-        for node in new:
-            yield Progress(50, f"copying what is kept from {named([source])} to {named([node])}")
-            # Once it has the copy, the code may write there: a second time must not undo that.
-            copied = self.store.get(_COPIED, [])
-            replace = node.id not in copied
-            yield from copy_kept(self.agent(source), [self.agent(node)], replace=replace)
-            self.store[_COPIED] = [*copied, node.id]
-        this.are_copied = True
 
     def _backends(self, this: Round) -> Job[None]:
         nodes = this.hearing(this.now.backends)
@@ -308,18 +277,7 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
             belongs = this.now.runs(node, this.goal.web.ask_backends)
             surplus += [(node, part) for part in parts if part not in belongs]
         this.failures += yield from scaled(self._leave_parts(surplus), 85, 95)
-        yield from self._try(this, self._kept_again(this), 95, 100)
-
-    def _kept_again(self, this: Round) -> Job[None]:
-        """Fetch what was written while the first copy was made, where nobody writes any more."""
-        source = self._source(this)
-        backends = this.now.backends
-        if not this.goal.web.kept_directories or source is None or source in backends:
-            return
-        yield Progress(0, f"copying once more from {named([source])}")
-        this.are_copied = False
-        yield from copy_kept(self.agent(source), [self.agent(node) for node in backends])
-        this.are_copied = True
+        yield from self._try(this, self.bring_kept_again(this), 95, 100)
 
     # -- how it is done -----------------------------------------------------------------------
 
@@ -369,18 +327,6 @@ class SettlingManager(CodeManager[A], EnvironmentManager[A], abc.ABC):
 
     def _leaving(self, *roles: str) -> list[Node]:
         return [node for node in self.place.nodes.leaving() if node.role in roles]
-
-    def _source(self, this: Round) -> Node | None:
-        """Return the first of the backends that there were, if it is still there."""
-        there = self.place.nodes.ready() + self.place.nodes.leaving()
-        before = [node for node in there if node.id in this.before.get(BACKEND, {})]
-        return next(iter(first_first(before)), None)
-
-    def _is_new(self, this: Round, node: Node) -> bool:
-        """Whether what is kept has to be brought to a node that carries code."""
-        if node.id in this.before.get(BACKEND, {}):
-            return False
-        return node in this.now.backends or node.id not in this.before.get(WEB, {})
 
 
 def _leaving(part: PartName) -> Callable[[WebAgent], Job[None]]:

@@ -13,6 +13,7 @@ _KEY = "backups"
 BY_HAND = "by hand"
 SCHEDULED = "schedule"
 SAFETY = "before restore"
+STOP = "before stop"
 MANAGER = "manager"  #: the place of backups that manager and director keep
 
 
@@ -25,7 +26,7 @@ class Backup:
         time: When it was begun, ISO 8601, UTC.
         size: In bytes.
         sha256: Of its content, in hex.
-        kind: Why it was made: by hand, schedule, before restore.
+        kind: Why it was made: by hand, schedule, before restore, before stop.
         place: ``manager``, or the name of the volume that it is on.
         checked: When it was tried last; empty: never.
         found: What was found then.
@@ -107,6 +108,11 @@ class BackupBook:
                 return backup
         near = did_you_mean(name, [backup.name for backup in backups])
         raise NotFoundError(f"the service has no backup {name[:64]!r}{near}")
+
+    def newest(self, *kinds: str) -> Backup | None:
+        """Return the newest backup of these kinds, but none that is known to be broken."""
+        good = (one for one in self.all() if one.kind in kinds and one.whole is not False)
+        return next(good, None)
 
     def loose(self) -> list[Loose]:
         """Return what must be cleared away, unless it is being worked on."""

@@ -26,7 +26,13 @@ from conpaas.director.models import (
     database,
 )
 from conpaas.director.users import Caller
-from conpaas.errors import BusyError, ConPaaSError, UnreachableError, WrongStateError
+from conpaas.errors import (
+    BusyError,
+    ConPaaSError,
+    UnreachableError,
+    UnsavedError,
+    WrongStateError,
+)
 from conpaas.features.credits.director.ledger import Ledger
 from conpaas.features.credits.director.tables import CreditStop, Phase
 from conpaas.rpc import JobState, stub
@@ -91,10 +97,8 @@ class Stops:
         """Return the credit that the first hour costs, once it starts again."""
         needed = 1
         for one in _services(row):
-            service = _service(row, one["number"])
-            if service is not None:
-                kind = self._director.plugins.services.get(service.type)
-                needed += len(kind.manager.first_roles) or 1 if kind is not None else 0
+            if _service(row, one["number"]) is not None:
+                needed += one.get("machines") or 1
         return needed
 
     def carry_on(self) -> None:
@@ -128,7 +132,11 @@ class Stops:
         if taken_over:
             self._leave(row)
         elif ours is None:
-            self._submit(row, "stop")
+            try:
+                self._submit(row, "stop", unsaved=_was_unsaved(row))
+            except UnsavedError:
+                # Nobody pays for it any more: what cannot be saved is lost.
+                self._submit(row, "stop", unsaved=True)
         elif not JobState(ours.state).ended:
             return
         elif ours.state != JobState.DONE:
@@ -297,6 +305,12 @@ def _jobs(row: CreditStop, ours: str = "") -> tuple[Job | None, bool]:
     return first, len(jobs) > (first is not None)
 
 
+def _was_unsaved(row: CreditStop) -> bool:
+    """Whether it was tried to stop it, and something could not be saved."""
+    tried: Job | None = Job.get_or_none(Job.id == row.seen, Job.operation == "stop")
+    return tried is not None and json.loads(tried.error or "{}").get("code") == UnsavedError.code
+
+
 def _services(row: CreditStop | None) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(row.services) if row is not None else []
     return found
@@ -310,11 +324,11 @@ def _service(row: CreditStop, number: int) -> Service | None:
 
 
 def _running(application: int) -> Sequence[dict[str, Any]]:
-    """Return the number and the cloud of each service that runs, or is about to."""
+    """Return number, cloud and count of machines of each service that runs, or is about to."""
     services = Service.select().where(Service.application == application, Service.state.in_(RUNS))
     found = []
     for service in services.order_by(Service.number):
-        machine = (
+        machines = list(
             Machine.select(Machine.cloud)
             .where(
                 Machine.application == application,
@@ -322,10 +336,13 @@ def _running(application: int) -> Sequence[dict[str, Any]]:
                 Machine.state.in_(Life.living()),
             )
             .order_by(Machine.id)
-            .first()
         )
         found.append(
-            {"number": service.number, "cloud": machine.cloud if machine is not None else None}
+            {
+                "number": service.number,
+                "cloud": machines[0].cloud if machines else None,
+                "machines": len(machines),
+            }
         )
     return found
 
