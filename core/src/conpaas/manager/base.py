@@ -97,7 +97,8 @@ class ServiceManager(
         """Start the service on its first nodes."""
         roles = self.roles_at_start()
         yield Progress(0, f"asking for {machines(len(roles))}")
-        nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
+        provided = self.place.machines.provide(roles, cloud, meanwhile=self._get_ready)
+        nodes = yield from scaled(provided, 0, 50)
         yield from scaled(self.initialise(nodes), 50, 60)
         yield from scaled(self.equip(nodes), 60, 70)
         yield Progress(70, "configuring the service")
@@ -312,6 +313,14 @@ class ServiceManager(
 
     # -- what features add to: they call super() ----------------------------------------------
 
+    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        """Begin with what nodes need while the agents of their machines are on their way.
+
+        Only the first nodes get it.  It saves time and must not be relied on: ``equip`` does
+        what is not done here, or failed.
+        """
+        yield from ()
+
     def equip(self, nodes: Sequence[Node]) -> Job[None]:
         """Bring nodes what is theirs, before their handlers are called; may be repeated."""
         yield from ()
@@ -326,6 +335,12 @@ class ServiceManager(
         yield from ()
 
     # -- core's own ---------------------------------------------------------------------------
+
+    def _get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        try:
+            yield from self.get_ready(nodes)
+        except ConPaaSError as error:
+            self.log.warning("it is tried again when the agents answer: %s", error)
 
     def _part(self, nodes: Sequence[Node], low: int, high: int) -> Job[None]:
         """Take from nodes what must be kept; nothing keeps their machines from going."""

@@ -64,7 +64,11 @@ class Machines(Protocol):
     """Machines for the nodes of one service, by way of the director."""
 
     def provide(
-        self, roles: Sequence[str], cloud: str | None, lost: Sequence[Node | None] = ()
+        self,
+        roles: Sequence[str],
+        cloud: str | None,
+        lost: Sequence[Node | None] = (),
+        meanwhile: Callable[[list[Node]], Job[None]] | None = None,
     ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers.
 
@@ -73,6 +77,7 @@ class Machines(Protocol):
             cloud: Where from; None is the application's.
             lost: For each role the node whose address and cloud the new one shall have, if any;
                 its machine is given back first.
+            meanwhile: What is done when the machines run, before their agents answer.
 
         Run again by the same job after a crash, it returns the same nodes.  When one fails, all
         of them are given back before the error is raised.
