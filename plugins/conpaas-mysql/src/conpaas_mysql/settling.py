@@ -236,6 +236,9 @@ class SettlingManager(TellingManager):
 
     def _balance(self, this: _Round, but: str = "") -> Job[None]:
         """Tell the balancers which databases there are: those that have taken queries."""
+        if not self._all_balancers():
+            self.noted.balanced = ()
+            return
         picture, known = self.look(this.without), self.noted.balanced
         servers = [
             Member(name_of(node), node.address)
