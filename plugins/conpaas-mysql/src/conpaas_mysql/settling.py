@@ -37,6 +37,7 @@ class _Round:
         failures: What failed and was passed over.
         planned: Names of databases that were started on purpose: nothing has happened to them.
         away: Names of those that run and are cut off.
+        picture: Of all databases, while nothing was done since it was taken.
     """
 
     config: MysqlConfig
@@ -47,6 +48,7 @@ class _Round:
     failures: list[str] = field(default_factory=list)
     planned: set[str] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
+    picture: Picture | None = None
 
 
 class SettlingManager(TellingManager):
@@ -92,7 +94,7 @@ class SettlingManager(TellingManager):
         yield from self._try(this, self._balance(this), 75, 80)
         yield from self._try(this, self._restart(this), 80, 95)
         yield from self._try(this, self._clear(this), 95, 100)
-        picture = self.look(this.without)
+        picture = self._picture(this)
         if databases and not picture.primary:
             raise AgentError("no database takes queries any more: it is tried again")
         self.tell(picture, this.config, this.planned, this.away)
@@ -200,7 +202,7 @@ class SettlingManager(TellingManager):
         tried: set[str] = set()
         revived = 0
         while True:
-            picture = self.look(this.without)
+            picture = this.picture = self.look(this.without)
             if this.databases and not picture.primary and revived < _REVIVALS:
                 # Who loses the others is primary until it has noticed.
                 revived += 1
@@ -227,6 +229,7 @@ class SettlingManager(TellingManager):
             yield from self._try(this, self._join_some(this, picture, batch), 0, 100)
 
     def _join_some(self, this: _Round, picture: Picture, names: Sequence[str]) -> Job[None]:
+        this.picture = None
         for name in names:
             self.noted.add_member(name)
             if name not in self.noted.started:
@@ -240,6 +243,7 @@ class SettlingManager(TellingManager):
             self.noted.balanced = ()
             return
         picture, known = self.look(this.without), self.noted.balanced
+        this.picture = None
         servers = [
             Member(name_of(node), node.address)
             for node in this.databases
@@ -269,11 +273,12 @@ class SettlingManager(TellingManager):
 
     def _restart(self, this: _Round) -> Job[None]:
         """Start databases again that have to be for their settings, one after the other."""
-        picture = self.look(this.without)
+        picture = self._picture(this)
         for node in reversed(this.databases):
             name = name_of(node)
             if name not in picture.primary or not picture.statuses[name].outdated:
                 continue
+            this.picture = None
             this.planned.add(name)
             self.noted.started = {n: at for n, at in self.noted.started.items() if n != name}
             if set(self.look(this.without).ready) - {name}:
@@ -293,6 +298,7 @@ class SettlingManager(TellingManager):
         names = {name_of(node) for node in self.place.nodes.all() if node.role == MYSQL}
         if not self.noted.members - names or not self.look(this.without).primary:
             return
+        this.picture = None
         volumes = {volume.name: volume for volume in self.volumes.all()}
         for name in sorted(self.noted.members - names):
             volume = volumes.get(data_volume(self.number, position_of(name)))
@@ -302,6 +308,12 @@ class SettlingManager(TellingManager):
             self.noted.drop_member(name)
 
     # -- how it is done -----------------------------------------------------------------------
+
+    def _picture(self, this: _Round) -> Picture:
+        """Return how the databases are; they are not asked again when nothing was done since."""
+        if this.picture is None:
+            this.picture = self.look(this.without)
+        return this.picture
 
     def _try(self, this: _Round, step: Job[None], low: int, high: int) -> Job[None]:
         try:
