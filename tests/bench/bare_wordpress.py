@@ -1,4 +1,7 @@
-"""WordPress on one machine by hand: nginx, PHP-FPM and MariaDB, as Debian has them."""
+"""WordPress on one machine by hand: nginx, PHP-FPM and MariaDB, as Debian has them.
+
+The machine is as large as one of the nutshell's: it may use as much as one CPU.
+"""
 
 from __future__ import annotations
 
@@ -103,6 +106,33 @@ def install(url: str, password: str) -> None:
         raise BenchError(f"{url} is not installed: {said[-1000:]}")
 
 
+class OneCpu:
+    """A control group whose processes together may use one CPU, as a machine of the nutshell."""
+
+    def __init__(self) -> None:
+        top = Path("/sys/fs/cgroup")
+        newer = (top / "cgroup.controllers").exists()
+        self._group = (top if newer else top / "cpu") / f"conpaas-bench-{os.getpid()}"
+        if newer:
+            (top / "cgroup.subtree_control").write_text("+cpu")
+        self._limit = ("cpu.max", "100000 100000") if newer else ("cpu.cfs_quota_us", "100000")
+
+    def __enter__(self) -> Self:
+        self._group.mkdir()
+        name, value = self._limit
+        (self._group / name).write_text(value)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The kernel may take a moment to let go of processes that have ended.
+        wait_until(lambda: not (self._group / "cgroup.procs").read_text(), "processes are left")
+        self._group.rmdir()
+
+    def enter(self) -> None:
+        """Put this process into it."""
+        (self._group / "cgroup.procs").write_text(str(os.getpid()))
+
+
 class BareWordpress:
     """WordPress that runs on this machine.
 
@@ -119,8 +149,10 @@ class BareWordpress:
         self.database = f"{_HOST}:{self._port}"
         self._http = http
         self._running: list[subprocess.Popen[bytes]] = []
+        self._cpu = OneCpu()
 
     def __enter__(self) -> Self:
+        self._cpu.__enter__()
         try:
             self._start_database()
             names = {
@@ -142,6 +174,7 @@ class BareWordpress:
         for process in reversed(self._running):
             process.terminate()
             process.wait(30)
+        self._cpu.__exit__()
 
     def _start_database(self) -> None:
         data = self._directory / "database"
@@ -166,5 +199,11 @@ class BareWordpress:
     def _start(self, *command: str) -> None:
         with (self._directory / "programs.log").open("ab") as log:
             self._running.append(
-                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=self._cpu.enter,
+                )
             )

@@ -1,6 +1,7 @@
 """WordPress on the services beside the same WordPress on one machine by hand (needs root).
 
-By hand: nginx, PHP-FPM and one MariaDB on this machine, as Debian has them.  Ours: a proxy, a web
+By hand: nginx, PHP-FPM and one MariaDB, as Debian has them, with one CPU for all of them, as each
+machine of the nutshell has.  Ours: a proxy, a web
 node and a backend, and behind them a balancer and three databases.  ``wrk`` on 4 connections asks
 for the front page.  Makes a nutshell called ``bench`` and destroys it at the end.
 """

@@ -21,7 +21,7 @@ from harness import Figure
 #: Each is a module ``bench_<name>`` with ``measure(runs)``; its docstring tells what it does.
 BENCHES = (
     "cli", "director", "frontend", "manager", "fan_out", "agent", "nodes",
-    "proxy", "files", "deploy", "scaling", "mysql", "wordpress",
+    "proxy", "files", "deploy", "scaling", "encryption", "mysql", "wordpress",
 )  # fmt: skip
 _COLUMNS = "{:<58} {:>12} {:>12} {:>9} {:>10}  {}"
 

@@ -159,6 +159,21 @@ def link(path: Path, target: str) -> bool:
     return True
 
 
+def sync_file_system(path: Path) -> None:
+    """Have everything on the disk that was written to the file system of a path.
+
+    Raises:
+        OSError: The disk did not take it.
+    """
+    # Late: the command line imports this file, and runs nothing.
+    import subprocess
+
+    # Python has no syncfs().
+    done = subprocess.run(["sync", "-f", str(path)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise OSError(done.stderr.strip())
+
+
 def sync_directory(directory: Path) -> None:
     """Wait until the disk knows the directory's present entries."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

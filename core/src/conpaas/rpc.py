@@ -361,7 +361,7 @@ def follow(
         # Yielded even when nothing is new: each yield is a place where a job can be cancelled.
         yield seen or Progress(0, "waiting")
         sleep(pause)
-        pause = min(pause * 1.3, 0.5)
+        pause = min(pause * 1.15, 0.5)
 
 
 @dataclass(frozen=True)

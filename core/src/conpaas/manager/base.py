@@ -110,7 +110,8 @@ class ServiceManager(
             self.place.nodes.forget_roles()
         roles = self.roles_at_start()
         yield Progress(0, f"asking for {machines(len(roles))}")
-        nodes = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
+        provided = self.place.machines.provide(roles, cloud, meanwhile=self._get_ready)
+        nodes = yield from scaled(provided, 0, 50)
         yield from scaled(self.initialise(nodes), 50, 60)
         yield from scaled(self.equip(nodes), 60, 70)
         yield Progress(70, "configuring the service")
@@ -317,11 +318,25 @@ class ServiceManager(
 
     # -- what features add to: they call super() ----------------------------------------------
 
+    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        """Begin with what nodes need while the agents of their machines are on their way.
+
+        Only the first nodes get it.  It saves time and must not be relied on: ``equip`` does
+        what is not done here, or failed.
+        """
+        yield from ()
+
     def equip(self, nodes: Sequence[Node]) -> Job[None]:
         """Bring nodes what is theirs, before their handlers are called; may be repeated."""
         yield from ()
 
     # -- core's own ---------------------------------------------------------------------------
+
+    def _get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        try:
+            yield from self.get_ready(nodes)
+        except ConPaaSError as error:
+            self.log.warning("it is tried again when the agents answer: %s", error)
 
     def _kept_addresses(self, roles: Sequence[str], gone: Sequence[Node]) -> list[Node | None]:
         """Return for each role the node whose address its new node shall have, if any."""

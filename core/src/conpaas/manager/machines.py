@@ -66,6 +66,7 @@ class ServiceMachines:
         cloud: str | None,
         lost: Sequence[Node | None] = (),
         instead_of: Sequence[Node] = (),
+        meanwhile: Callable[[list[Node]], Job[None]] | None = None,
     ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers."""
         if not roles:
@@ -85,7 +86,9 @@ class ServiceMachines:
             machines = yield from scaled(created, 0, 80)
             nodes = self._book.add_nodes(self._number, machines)
             nodes = self._book.succeed([node for node in lost if node is not None], nodes)
-            yield from scaled(self._wait(nodes), 80, 100)
+            if meanwhile is not None:
+                yield from scaled(meanwhile(nodes), 80, 90)
+            yield from scaled(self._wait(nodes), 90, 100)
         except ConPaaSError as error:
             yield Progress(99, f"giving the machines back, because: {error}")
             try:

@@ -69,6 +69,7 @@ class Machines(Protocol):
         cloud: str | None,
         lost: Sequence[Node | None] = (),
         instead_of: Sequence[Node] = (),
+        meanwhile: Callable[[list[Node]], Job[None]] | None = None,
     ) -> Job[list[Node]]:
         """Get a machine for each role and wait until its agent answers.
 
@@ -79,6 +80,7 @@ class Machines(Protocol):
                 its machine is given back first.
             instead_of: The nodes that these replace: by them a job that gets machines more than
                 once tells what it has got.
+            meanwhile: What is done when the machines run, before their agents answer.
 
         Run again by the same job after a crash, it returns the same nodes.  When one fails, all
         of them are given back before the error is raised.

@@ -15,6 +15,7 @@ from conpaas.errors import (
     NotFoundError,
     WrongStateError,
 )
+from conpaas.manager.machines import ServiceMachines
 from conpaas.rpc import operations
 from conpaas.state import State
 
@@ -325,12 +326,37 @@ def test_an_agent_that_cannot_mount_leaves_nothing_behind(shop, monkeypatch):
 def test_a_start_without_its_volumes_fails_and_a_repair_brings_them(shop):
     shop.create()
     shop.cluster.run(shop.user.stop())
-    shop.cluster.provider.fail_next("attach_volume", "InternalError")
+    # While the agents are on their way, and when they are there.
+    shop.cluster.provider.fail_next("attach_volume", "InternalError", times=2)
     with pytest.raises(CloudError, match="InternalError"):
         shop.cluster.run(shop.user.start())
     assert shop.cluster.state(shop.aid, 1) is State.ERROR
     assert shop.volumes() == [("data", "", "waiting for node")]
     shop.cluster.run(shop.user.repair())
+    assert shop.volumes() == [("data", shop.nodes()[0].agent_id, "attached")]
+
+
+def test_a_start_asks_again_for_a_volume_that_could_not_be_attached_ahead(shop):
+    shop.create()
+    shop.cluster.run(shop.user.stop())
+    shop.cluster.provider.fail_next("attach_volume", "InternalError")
+    shop.cluster.run(shop.user.start())
+    assert shop.volumes() == [("data", shop.nodes()[0].agent_id, "attached")]
+
+
+def test_a_start_attaches_volumes_before_the_agents_answer_and_only_once(shop, monkeypatch):
+    shop.create()
+    shop.cluster.run(shop.user.stop())
+    order = []
+    attach, wait = MemoryCloud.attach_volume, ServiceMachines._wait
+    monkeypatch.setattr(
+        MemoryCloud, "attach_volume", lambda *given: (order.append("attach"), attach(*given))[1]
+    )
+    monkeypatch.setattr(
+        ServiceMachines, "_wait", lambda *given: (order.append("wait"), wait(*given))[1]
+    )
+    shop.cluster.run(shop.user.start())
+    assert order == ["attach", "wait"]
     assert shop.volumes() == [("data", shop.nodes()[0].agent_id, "attached")]
 
 

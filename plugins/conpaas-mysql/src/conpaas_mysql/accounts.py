@@ -12,6 +12,8 @@ from conpaas_mysql.directories import administrator
 from conpaas_mysql.parts import USER
 
 MONITOR = "monitor"
+#: Stands in the place of a digest, and is none: no password fits.
+NO_PASSWORD = "invalid"  # noqa: S105 - as MariaDB writes it
 #: What the user may do everywhere: nothing by which the server, its files or its accounts'
 #: passwords are reached, or other members are slowed down.
 _EVERYWHERE = ("CREATE USER", "PROCESS", "SHOW DATABASES")

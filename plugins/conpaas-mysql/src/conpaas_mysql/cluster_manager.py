@@ -88,7 +88,6 @@ class ClusterManager(SettingsManager):
 
     def on_start(self, nodes: list[Node]) -> Job[None]:
         """Bring all nodes to where they belong, and tell the address."""
-        self.noted.mounted = {}
         yield from scaled(self.settle(), 0, 99)
         if node := self.address_node():
             yield Progress(99, f"the databases are at {node.address}, port {MYSQL_PORT}")
@@ -144,6 +143,29 @@ class ClusterManager(SettingsManager):
             raise AgentError("; ".join(failures))
 
     # -- the volumes --------------------------------------------------------------------------
+
+    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        """Have each database's volume made, if there is none, and attached."""
+        yield from scaled(super().get_ready(nodes), 0, 50)
+        for node in ordered(nodes, MYSQL):
+            name = data_volume(self.number, node.position)
+            yield from self.volumes.ensure_ahead(node, name, self.config.volume_size)
+
+    def equip(self, nodes: Sequence[Node]) -> Job[None]:
+        """Bring nodes their volumes, whatever is noted of them."""
+        machines = {node.machine for node in nodes}
+        noted = self.noted.mounted.items()
+        self.noted.mounted = {name: at for name, at in noted if at not in machines}
+        yield from super().equip(nodes)
+
+    def volumes_came(self, pairs: Sequence[tuple[VolumeInfo, Node]]) -> None:
+        """Note the volumes of databases that need not be brought again."""
+        came = {
+            volume.name: node.machine
+            for volume, node in pairs
+            if node.role == MYSQL and volume.name == data_volume(self.number, node.position)
+        }
+        self.noted.mounted = {**self.noted.mounted, **came}
 
     def check_parting(self, volume: VolumeInfo) -> None:
         """Refuse to take data from databases, or the last copy of it from the service."""

@@ -75,6 +75,11 @@ class Directories:
         return self.volume / "reserve"
 
     @property
+    def prepared(self) -> Path:
+        """First data of a database, which came with the image of the machine."""
+        return self.root / "var/lib/conpaas-mysql/prepared"
+
+    @property
     def files(self) -> Path:
         """The only directory that SQL may read and write files in: empty, and not the server's."""
         return self.root / "var/lib/conpaas-mysql/files"

@@ -94,6 +94,9 @@ class EquippingManager(TellingManager):
 
     def balance(self, this: Round, but: str = "") -> Job[None]:
         """Tell the balancers which databases there are: those that have taken queries."""
+        if not self.all_balancers():
+            self.noted.balanced = ()
+            return
         picture, known = self.look(this.without), self.noted.balanced
         servers = [
             Member(name_of(node), node.address)

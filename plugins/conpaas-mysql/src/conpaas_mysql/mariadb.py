@@ -6,7 +6,6 @@ Knows nothing of ConPaaS but its supervisor.
 from __future__ import annotations
 
 import os
-import secrets as random
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from conpaas import files
 from conpaas.errors import AgentError, UnreachableError
 from conpaas.supervisor.base import BaseSupervisor
-from conpaas_mysql import accounts, starting
+from conpaas_mysql import accounts, prepared, starting
 from conpaas_mysql.configuration import Configuration, Room, configuration
 from conpaas_mysql.directories import SERVER_USER, Directories, administrator, give
 from conpaas_mysql.hosts import write_hosts
@@ -105,24 +104,36 @@ class MariaDb:
         new = directories.volume / "data.new"
         shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(directories.data, ignore_errors=True)
-        # Nobody knows the first password of the user: he sets his own.
-        first = accounts.digest(random.token_urlsafe(32))
+        try:
+            if prepared.is_prepared(directories):
+                prepared.copy(directories, new)
+            else:
+                self._install(new)
+            starting.mark_new(new)
+            # Of this volume alone: a machine may share its disk with many others.
+            files.sync_file_system(directories.volume)
+        except OSError as error:
+            shutil.rmtree(new, ignore_errors=True)
+            raise AgentError(f"no database can be set up: {error}") from error
+        new.rename(directories.data)
+        files.sync_directory(directories.volume)
+
+    def _install(self, new: Path) -> None:
+        """Have the server make its first data.
+
+        Raises:
+            OSError: It cannot; tells its last words.
+        """
+        directories = self.directories
         script = directories.run / "first-accounts.sql"
-        # While it is set up, the server knows of no accounts; the others come with its start.
-        statements = ["FLUSH PRIVILEGES", *accounts.user_account(first)]
-        files.write(script, "".join(f"{s};\n" for s in statements), 0o600)
-        as_root = os.geteuid() == 0
+        files.write(script, prepared.first_statements(), 0o600)
         try:
             answer = subprocess.run(
                 [
                     "mariadb-install-db",
                     f"--defaults-file={directories.options_file}",
-                    f"--datadir={new}",
-                    *((f"--user={SERVER_USER}",) if as_root else ()),
-                    *("--skip-test-db", "--skip-name-resolve"),
-                    "--auth-root-authentication-method=socket",
-                    f"--auth-root-socket-user={administrator()}",
-                    f"--extra-file={script}",
+                    *((f"--user={SERVER_USER}",) if os.geteuid() == 0 else ()),
+                    *prepared.install_arguments(new, script, administrator()),
                 ],
                 capture_output=True,
                 text=True,
@@ -131,17 +142,12 @@ class MariaDb:
                 env={"PATH": starting.PATH},
             )
         except FileNotFoundError as error:
-            raise AgentError("MariaDB is not installed: build the image anew") from error
+            raise OSError("MariaDB is not installed: build the image anew") from error
         finally:
             script.unlink(missing_ok=True)
         if answer.returncode != 0:
-            shutil.rmtree(new, ignore_errors=True)
             words = "\n".join((answer.stdout + answer.stderr).splitlines()[-10:])
-            raise AgentError(f"no database can be set up:\n{words}")
-        starting.mark_new(new)
-        os.sync()
-        new.rename(directories.data)
-        files.sync_directory(directories.volume)
+            raise OSError(words)
 
     @property
     def monitor_password(self) -> str:

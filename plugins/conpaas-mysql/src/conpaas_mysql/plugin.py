@@ -9,6 +9,7 @@ from conpaas.service import Image, Panel, Role, Service
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.manager import MysqlManager
 from conpaas_mysql.parts import USER
+from conpaas_mysql.prepared import image_script
 
 if TYPE_CHECKING:
     from conpaas.frontend.service_view import ServiceView
@@ -65,6 +66,6 @@ def conpaas_service() -> Service:
             # The package's own database is nobody's: ours are on volumes.
             script=f"id {USER} >/dev/null 2>&1 || useradd --system --user-group "
             f"--no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {USER}\n"
-            "rm -rf /var/lib/mysql/*\n",
+            "rm -rf /var/lib/mysql/*\n" + image_script(),
         ),
     )

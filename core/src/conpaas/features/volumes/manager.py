@@ -72,6 +72,7 @@ class VolumeManager(ServiceManager[A], abc.ABC):
         ``check_parting(volume)``: raise when a volume must not be detached or deleted now.
         ``on_volume_taken(volume, node)``, ``on_volume_back(volume, node)``: stop using a volume
         that is detached for a moment to grow, and use it again.
+        ``volumes_came(pairs)``: volumes were mounted on the nodes that they belong to.
 
     Given to you:
         ``self.volumes``: ``self.volumes.ensure(node, name, size)`` in a handler, and the node has
@@ -90,6 +91,9 @@ class VolumeManager(ServiceManager[A], abc.ABC):
 
     def check_parting(self, volume: VolumeInfo) -> None:
         """Raise when a volume must not be detached or deleted now."""
+
+    def volumes_came(self, pairs: Sequence[tuple[VolumeInfo, Node]]) -> None:
+        """Know which volumes were mounted, on which nodes, before the handlers are called."""
 
     # -- given to users -----------------------------------------------------------------------
 
@@ -245,10 +249,15 @@ class VolumeManager(ServiceManager[A], abc.ABC):
 
     # -- with the nodes -----------------------------------------------------------------------
 
+    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        """Have the clouds attach the volumes that belong to nodes."""
+        yield from scaled(super().get_ready(nodes), 0, 10)
+        yield from scaled(self.volumes.attach_ahead(nodes), 10, 100)
+
     def equip(self, nodes: Sequence[Node]) -> Job[None]:
         """Bring nodes the volumes that belong to them."""
         yield from scaled(super().equip(nodes), 0, 10)
-        yield from scaled(self.volumes.bring(nodes), 10, 100)
+        self.volumes_came((yield from scaled(self.volumes.bring(nodes), 10, 100)))
 
     def unequip(self, nodes: Sequence[Node], *, for_good: bool) -> Job[None]:
         """Take the volumes from nodes whose machines are about to go."""

@@ -32,6 +32,7 @@ class NodeVolumes:
     def __init__(self, tools: ManagerTools[Any]) -> None:
         self._tools = tools
         self._desk = tools.place.volumes
+        self._ahead: dict[int, int] = {}  # the machine that a volume was just attached to
 
     def all(self) -> list[VolumeInfo]:
         """Return the volumes of the service, oldest first."""
@@ -93,6 +94,14 @@ class NodeVolumes:
             yield from self.attach(volume, node)
         return f"{DIRECTORY}/{name}"
 
+    def ensure_ahead(self, node: Node, name: str, size: int) -> Job[None]:
+        """Do the clouds' part of ``ensure``, for a node whose agent need not answer yet."""
+        volume = next((v for v in self.all() if v.name == name), None)
+        if volume is None or volume.state not in _KEPT:
+            volume = yield from scaled(self._desk.create(node, name, size), 0, 50)
+        if self._ahead.get(volume.id) != node.machine:
+            yield from scaled(self._attach_ahead(volume, node), 50, 100)
+
     def create(self, node: Node, name: str, size: int) -> Job[VolumeInfo]:
         """Create a volume, attach it to a node and mount it there.
 
@@ -119,7 +128,10 @@ class NodeVolumes:
     def attach(self, volume: VolumeInfo, node: Node) -> Job[VolumeInfo]:
         """Attach a volume to a node, to which it belongs from now on, and mount it."""
         yield Progress(0, f"attaching the volume {volume.name} to {node.id}")
-        volume = yield from scaled(self._desk.attach(volume, node), 0, 60)
+        # Once only: later, whatever may have become of it, the cloud is asked.
+        ahead = self._ahead.pop(volume.id, None) == node.machine
+        if not (ahead and volume.state == ATTACHED and volume.machine == node.machine):
+            volume = yield from scaled(self._desk.attach(volume, node), 0, 60)
         agent, device = self._tools.agent(node), str(volume.device)
         # Patiently: after a crash of the manager the agent may still be at it.
         mounting = patiently(
@@ -170,18 +182,21 @@ class NodeVolumes:
         yield Progress(40, f"destroying the volume {volume.name}")
         yield from scaled(self._desk.destroy(volume), 40, 100)
 
-    def bring(self, nodes: Sequence[Node]) -> Job[None]:
-        """Attach and mount the volumes that belong to nodes."""
-        pairs = [(v, node) for v in self.all() if (node := _owner(v, nodes)) is not None]
+    def attach_ahead(self, nodes: Sequence[Node]) -> Job[None]:
+        """Have the clouds attach the volumes that belong to nodes whose agents are on their way.
+
+        ``bring`` mounts them, and attaches what is not.
+        """
+        pairs = self._pairs(nodes)
         for place, (volume, node) in enumerate(pairs):
-            low, high = 100 * place // len(pairs), 100 * (place + 1) // len(pairs)
-            if volume.cloud != node.cloud:
-                self._tools.log.warning(
-                    "the volume %s is in the cloud %s and stays detached: %s is in %s",
-                    volume.name, volume.cloud, node.id, node.cloud,
-                )  # fmt: skip
-                continue
-            yield from scaled(self.attach(volume, node), low, high)
+            yield from scaled(self._attach_ahead(volume, node), *_share(place, len(pairs)))
+
+    def bring(self, nodes: Sequence[Node]) -> Job[list[tuple[VolumeInfo, Node]]]:
+        """Attach and mount the volumes that belong to nodes, and return which, with the nodes."""
+        pairs = self._pairs(nodes)
+        for place, (volume, node) in enumerate(pairs):
+            yield from scaled(self.attach(volume, node), *_share(place, len(pairs)))
+        return pairs
 
     def part(self, nodes: Sequence[Node], *, for_good: bool) -> Job[None]:
         """Unmount and detach the volumes of nodes whose machines go; their data is kept.
@@ -201,9 +216,23 @@ class NodeVolumes:
         if for_good:
             self._desk.orphan(volumes)
         for place, volume in enumerate(volumes):
-            low, high = 100 * place // len(volumes), 100 * (place + 1) // len(volumes)
             if self._unmount_quietly(volume, machines[volume.machine or 0]):
-                yield from scaled(self._desk.detach(volume), low, high)
+                yield from scaled(self._desk.detach(volume), *_share(place, len(volumes)))
+
+    def _pairs(self, nodes: Sequence[Node]) -> list[tuple[VolumeInfo, Node]]:
+        """Return the volumes that belong to nodes and can come to them."""
+        pairs = [(v, node) for v in self.all() if (node := _owner(v, nodes)) is not None]
+        for volume, node in pairs:
+            if volume.cloud != node.cloud:
+                self._tools.log.warning(
+                    "the volume %s is in the cloud %s and stays detached: %s is in %s",
+                    volume.name, volume.cloud, node.id, node.cloud,
+                )  # fmt: skip
+        return [(volume, node) for volume, node in pairs if volume.cloud == node.cloud]
+
+    def _attach_ahead(self, volume: VolumeInfo, node: Node) -> Job[None]:
+        yield from self._desk.attach(volume, node)
+        self._ahead[volume.id] = node.machine
 
     def _unmount(self, volume: VolumeInfo) -> Job[None]:
         node = self.node_of(volume)
@@ -220,6 +249,10 @@ class NodeVolumes:
         if isinstance(answer, ConPaaSError):
             self._tools.log.warning("the volume %s is not unmounted: %s", volume.name, answer)
         return not isinstance(answer, ConPaaSError)
+
+
+def _share(place: int, count: int) -> tuple[int, int]:
+    return 100 * place // count, 100 * (place + 1) // count
 
 
 def _owner(volume: VolumeInfo, nodes: Sequence[Node]) -> Node | None:
