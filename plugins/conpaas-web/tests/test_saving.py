@@ -188,6 +188,22 @@ def test_what_code_wrote_before_it_could_be_put_back_stays(writing: Any, stage: 
     assert only(writing).kept == {"data/cat": [1, "meow"], "data/dog": [2, "woof"]}
 
 
+def test_after_a_restore_it_is_what_was_restored_that_comes_back(writing: Any) -> None:
+    writing.start()
+    only(writing).write("data/cat", "meow", 1)
+    good = writing.run(writing.user.backup()).name
+    writing.cluster.sampling_clock.advance(seconds=60)
+    only(writing).write("data/cat", "broken into", 2)
+    writing.run(writing.user.backup())
+    writing.cluster.sampling_clock.advance(seconds=60)
+    writing.run(writing.user.restore(name=good))
+    writing.cluster.cut(writing.machine("node-2"))
+    writing.cluster.look()
+    writing.cluster.wait(lambda: list(writing.roles()) == ["node-3"])
+    writing.idle()
+    assert only(writing).kept == {"data/cat": [1, "meow"]}
+
+
 def test_a_backup_is_verified_and_restored_on_every_node(writing: Any) -> None:
     writing.start(backend=2, web=1)
     writing.agents()["node-4"].write("data/cat", "meow", 1)

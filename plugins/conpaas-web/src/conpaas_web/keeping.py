@@ -118,7 +118,7 @@ class KeepingManager(CodeManager[A], BackupManager[A], abc.ABC):
         self.clear_away()
 
     def saved(self) -> Backup | None:
-        """Return what was saved last; before a restore it is not what users want back."""
+        """Return what was saved or restored last; before a restore it is not what users want."""
         return self.backups.newest(STOP, SCHEDULED, BY_HAND)
 
     # -- backups ------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class Backup:
         checked: When it was tried last; empty: never.
         found: What was found then.
         whole: Whether it was good then; None: it was never tried.
+        restored: When it was put back last; empty: never.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Backup:
     checked: str = ""
     found: str = ""
     whole: bool | None = None
+    restored: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,13 @@ class BackupBook:
         raise NotFoundError(f"the service has no backup {name[:64]!r}{near}")
 
     def newest(self, *kinds: str) -> Backup | None:
-        """Return the newest backup of these kinds, but none that is known to be broken."""
-        good = (one for one in self.all() if one.kind in kinds and one.whole is not False)
-        return next(good, None)
+        """Return the backup that is most like what there is: of these kinds, or put back since.
+
+        It is none that is known to be broken.
+        """
+        wanted = [one for one in self.all() if one.kind in kinds or one.restored]
+        good = [one for one in wanted if one.whole is not False]
+        return max(good, key=lambda one: max(one.time, one.restored), default=None)
 
     def loose(self) -> list[Loose]:
         """Return what must be cleared away, unless it is being worked on."""

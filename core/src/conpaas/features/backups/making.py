@@ -136,6 +136,7 @@ class MakingManager(VolumeManager[A], abc.ABC):
         """Put a backup in the place of what there is."""
         with self.shelf(backup.place).open(backup) as content:
             yield from self.read_backup(content, backup.size)
+        self.backups.change(replace(backup, restored=self._now()))
         self.log.info("backup %s is restored", backup.name)
 
     def go_back(self, before: Backup, error: ConPaaSError) -> Job[None]:
