@@ -30,6 +30,11 @@ SECOND = {
     for name in (*("accessibility", "browser", "documents", "git", "wordpress"),)
 }
 GROUPS = ("machines", "other machines")
+#: Few tests that take long: at the end of a run nobody shall wait for one of them.
+EARLY = tuple(
+    f"plugins/conpaas-mysql/tests/test_{name}.py"
+    for name in ("list_append", "balanced_cluster", "database_group", "mysql_conformance")
+)
 
 
 @pytest.fixture(scope="session")
@@ -126,9 +131,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             super().schedule()
 
         def _assign_work_unit(self, node: Any) -> None:
-            for group in GROUPS:
-                if group in self.workqueue:
-                    self.workqueue.move_to_end(group, last=False)
+            for scope in (*GROUPS, *EARLY):
+                if scope in self.workqueue:
+                    self.workqueue.move_to_end(scope, last=False)
                     break
             super()._assign_work_unit(node)
 

@@ -167,7 +167,7 @@ def test_what_is_said_of_nodes_and_typed_into_settings_is_text_and_no_html(
 
 def test_a_new_password_is_typed_twice_and_shown_nowhere(browser, running):
     page = browser.get(PATH)
-    assert "set one of your own before you connect" in page.text
+    assert "set one before you connect" in page.text
     assert {f["type"] for f in page.all("input") if "password" in f.get("name", "")} == {
         "password"
     }

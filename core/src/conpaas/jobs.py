@@ -285,14 +285,17 @@ class JobRunner:
     def _note(self, running: _Running, step: Progress) -> None:
         # Every word is kept, the latest in the place of the last when there are many.  In one go
         # with the present one: who looked in between would be told the last word after this one.
+        # What has to be done again takes nobody back.
         self._records.execute(
-            "UPDATE job SET percent = ?1, message = ?2, steps = CASE WHEN message = ?2 THEN steps "
-            "ELSE json_set(steps, '$[' || MIN(json_array_length(steps), ?3) || ']', json(?4)) END "
-            "WHERE id = ?5 AND (percent != ?1 OR message != ?2)",
+            "UPDATE job SET percent = MAX(percent, ?1), message = ?2, "
+            "steps = CASE WHEN message = ?2 THEN steps ELSE "
+            "json_set(steps, '$[' || MIN(json_array_length(steps), ?3) || ']', "
+            "json_array(?4, MAX(percent, ?1), ?2)) END "
+            "WHERE id = ?5 AND (percent < ?1 OR message != ?2)",
             step.percent,
             step.message,
             KEPT_STEPS - 1,
-            json.dumps([self._clock(), step.percent, step.message]),
+            self._clock(),
             running.number,
         )
 

@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a job, for the person who waits; ``percent`` from 0 to 100."""
+    """One step of a job, for the person who waits; ``percent`` from 0 to 100.
+
+    A job's percent never falls: one that is less than the last is told as that.
+    """
 
     percent: int
     message: str

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from psutil import Process
 
 from conpaas.errors import UnreachableError
 from conpaas_mysql.client import connect
@@ -113,6 +114,8 @@ def test_a_copy_by_rsync_is_seen_where_it_is_made(tmp_path: Path) -> None:
     ):
         process = copying(*words)
         try:
+            # At first it is a copy of this process.
+            eventually(lambda process=process: str(script) in Process(process.pid).cmdline())
             assert is_copied_by_rsync(data) is seen
             assert not is_copied_by_rsync(other)
         finally:

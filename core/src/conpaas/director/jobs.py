@@ -311,6 +311,8 @@ class DirectorJobs:
             return JobState.FAILED, None, known
 
     def _note(self, job: Job, step: Progress) -> None:
+        # What has to be done again takes nobody back.
+        step = Progress(max(step.percent, job.percent), step.message)
         if (step.percent, step.message) != (job.percent, job.message):
             if step.message != job.message:
                 job.steps = _with_step(job.steps, step)
