@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,11 @@ def serve(health: Health, address: str, port: int) -> ThreadingHTTPServer:
     """Return the server that answers."""
 
     class Handler(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            # A balancer hangs up when it has read the status.
+            with suppress(ConnectionError):
+                super().handle()
+
         def do_GET(self) -> None:
             status, why = health.answer()
             body = f"{why}\n".encode()
