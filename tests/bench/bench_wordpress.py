@@ -1,9 +1,10 @@
 """WordPress on the services beside the same WordPress on one machine by hand (needs root).
 
 By hand: nginx, PHP-FPM and one MariaDB, as Debian has them, with one CPU for all of them, as each
-machine of the nutshell has.  Ours: a proxy, a web
-node and a backend, and behind them a balancer and three databases.  ``wrk`` on 4 connections asks
-for the front page.  Makes a nutshell called ``bench`` and destroys it at the end.
+machine of the nutshell has.  Ours: a proxy, a web node and a backend, and behind them a balancer
+and three databases.  ``wrk`` on 4 connections asks for the front page, with PHP's
+``open_basedir`` off, as by hand, and on, as services begin with.  Makes a nutshell called ``bench``
+and destroys it at the end.
 """
 
 from __future__ import annotations
@@ -58,12 +59,14 @@ def measure(runs: int) -> Iterator[Figure]:
         url = address_of(php)
         for one in (bare.url, url):
             install(one, _PASSWORD)
-        base, ours = alternate(
-            lambda: wrk(bare.url, _SECONDS, _CLIENTS),
-            lambda: wrk(url, _SECONDS, _CLIENTS),
-            runs=runs,
-        )
-        yield Figure(
-            "WordPress: front page through proxy and cluster",
-            median_of(base), median_of(ours), "/s", 0.9, at_least=True,
-        )  # fmt: skip
+        for fence in ("off", "on"):
+            finish(php.manager.set_php_config(open_basedir=fence))
+            base, ours = alternate(
+                lambda: wrk(bare.url, _SECONDS, _CLIENTS),
+                lambda: wrk(url, _SECONDS, _CLIENTS),
+                runs=runs,
+            )
+            yield Figure(
+                f"WordPress: front page through proxy and cluster, open_basedir {fence}",
+                median_of(base), median_of(ours), "/s", 0.9, at_least=True,
+            )  # fmt: skip

@@ -19,6 +19,7 @@ from conpaas_php.settings import (
     Functions,
     LogErrors,
     MemoryLimit,
+    OpenBasedir,
     PhpConfig,
     PostMax,
     TimeZone,
@@ -109,6 +110,7 @@ class PhpManager(WebManager[PhpAgent]):
         display_errors: DisplayErrors = None,
         log_errors: LogErrors = None,
         date_timezone: TimeZone = None,
+        open_basedir: OpenBasedir = None,
     ) -> Job[PhpConfig]:
         """Set how PHP runs the code; what is not given stays as it is.
 
@@ -125,6 +127,7 @@ class PhpManager(WebManager[PhpAgent]):
                 "display_errors": display_errors,
                 "log_errors": log_errors,
                 "date_timezone": date_timezone,
+                "open_basedir": open_basedir,
             }
         )
         yield from self._put(config, "changing the settings of PHP")

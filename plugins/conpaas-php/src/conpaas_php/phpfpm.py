@@ -291,6 +291,7 @@ class PhpFpm:
                     *(
                         f"php_admin_value[{name}] = {quoted(admin[name])}"
                         for name in sorted(admin)
+                        if admin[name]  # PHP-FPM takes no empty value; these are PHP's own
                     ),
                 ]
             ),
