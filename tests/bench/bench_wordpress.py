@@ -2,9 +2,9 @@
 
 By hand: nginx, PHP-FPM and one MariaDB, as Debian has them, with one CPU for all of them, as each
 machine of the nutshell has.  Ours: a proxy, a web node and a backend, and behind them a balancer
-and three databases.  ``wrk`` on 4 connections asks for the front page, with PHP's
-``open_basedir`` off, as by hand, and on, as services begin with.  Makes a nutshell called ``bench``
-and destroys it at the end.
+and three databases.  ``wrk`` on 4 connections asks for the front page, with PHP's ``open_basedir``
+off, as by hand, and on, as services begin with.  Makes a nutshell called ``bench`` and destroys it
+at the end.
 """
 
 from __future__ import annotations
