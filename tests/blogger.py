@@ -66,7 +66,8 @@ class Blogger:
             welcome.click()
         heading.fill(title)
         heading.press("Enter")
-        page.keyboard.type(text)
+        # At once: the editor, which is still busy, may lose single keys.
+        page.keyboard.insert_text(text)
 
     def publish(self) -> str:
         """Publish what was written; return the address of the post."""

@@ -29,7 +29,7 @@ def watched_page(address: str) -> Iterator[Page]:
     """A browser's page of a director's address, on which nothing may go wrong in silence."""
     with chromium() as browser:
         context = browser.new_context(base_url=f"https://{address}", ignore_https_errors=True)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         made = context.new_page()
         wrong: list[str] = []
         made.on("pageerror", lambda error: wrong.append(str(error)))

@@ -20,8 +20,8 @@ NAME = f"e2e{WORKER}"
 ALONE = {
     f"tests/test_{name}.py"
     for name in (
-        *("every_form", "hosting_panels", "installed_plugins", "layers", "load"),
-        *("panels", "served_pages"),
+        *("database_panels", "every_form", "hosting_panels", "installed_plugins", "layers"),
+        *("load", "panels", "served_pages"),
     )
 }
 #: What the second nutshell of a run in parallel is for: as long, all in all, as the rest.

@@ -119,7 +119,7 @@ def visitor(browser: Browser) -> Iterator[Page]:
 
 def _new_page(browser: Browser) -> Page:
     context = browser.new_context(viewport={"width": 960, "height": 600})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     return context.new_page()
 
 

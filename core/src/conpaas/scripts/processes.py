@@ -80,18 +80,19 @@ def kill_descendants(pid: int, patience: float = 5.0) -> bool:
 
     Args:
         pid: Their ancestor, which is left alone.
-        patience: For how long to try, in seconds.
+        patience: For how long to try again, in seconds.
     """
     until = time.monotonic() + patience
     while family := descendants(pid):
-        if time.monotonic() > until:
-            return False
         for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()  # whoever stands still has no more children
         for process in descendants(pid):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        # Afterwards: on a busy machine only to find them may take longer.
+        if time.monotonic() > until:
+            return False
         time.sleep(0.01)
     return True
 

@@ -140,9 +140,8 @@ class Scripts:
             for run in running:
                 if run.runner is None:
                     continue
-                if time.monotonic() < until:
-                    kill_descendants(run.runner.pid, patience / 10)
-                else:
+                kill_descendants(run.runner.pid, patience / 10)
+                if time.monotonic() > until:
                     # It should have noted how its script ended; somebody has stopped it.
                     os.kill(run.runner.pid, signal.SIGKILL)
             time.sleep(0.01)
