@@ -21,7 +21,7 @@ class Theatre(theatre.Theatre[Stage]):
 
     def __init__(self, cluster: Cluster, stage: Stage) -> None:
         super().__init__(cluster, stage)
-        stage.living = lambda: {m.address for m in cluster.provider.machines.values()}
+        stage.living = lambda: {m.address for m in list(cluster.provider.machines.values())}
 
     def upload(self, **files: str) -> str:
         content = packed(files or {"index.html": "new"})

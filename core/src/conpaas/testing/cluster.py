@@ -200,7 +200,7 @@ class Cluster:
 
     def machine(self, number: int) -> TestMachine:
         """Return a living machine by the director's number."""
-        return next(m for m in self.machines.values() if m.number == number)
+        return next(m for m in list(self.machines.values()) if m.number == number)
 
     def agents(self, aid: int, sid: int) -> list[AgentHost]:
         """Return the living agents of a service, oldest first."""

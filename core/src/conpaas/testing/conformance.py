@@ -189,7 +189,7 @@ class ServiceConformance:
         manager = cluster.service(self.name, aid)
         cluster.run(manager.start())
         before = manager.list_nodes(), manager.get_history()
-        machine = next(m for m in cluster.machines.values() if m.manager)
+        machine = next(m for m in list(cluster.machines.values()) if m.manager)
         cluster.restart(machine)
         assert (manager.list_nodes(), manager.get_history()) == before
         cluster.run(manager.add_nodes(nodes={"count": 1}))

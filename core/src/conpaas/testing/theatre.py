@@ -134,7 +134,7 @@ class Theatre(Generic[S]):
     @property
     def managers_machine(self) -> Any:
         """The manager's machine."""
-        return next(m for m in self.cluster.machines.values() if m.manager is not None)
+        return next(m for m in list(self.cluster.machines.values()) if m.manager is not None)
 
     @property
     def state(self) -> State:
@@ -157,7 +157,9 @@ class Theatre(Generic[S]):
         def is_idle() -> bool:
             try:
                 manager = self.manager
-                return not any(manager.runner.busy(h.name) for h in manager.services.values())
+                return not any(
+                    manager.runner.busy(h.name) for h in list(manager.services.values())
+                )
             except (LookupError, sqlite3.ProgrammingError):
                 return False
 

@@ -153,7 +153,7 @@ class World:
             server = self.servers.pop(address, None)
             if server is None:
                 return
-            others = [s for s in self.servers.values() if s.is_primary and server.is_primary]
+            others = [s for s in list(self.servers.values()) if s.is_primary and server.is_primary]
             for other in others:
                 other.view -= {address}
             if server.data.cluster:
@@ -175,7 +175,7 @@ class World:
         """Have all that get copies have them, and be quick with those to come."""
         with self.lock:
             self.copies_last = False
-            for server in self.servers.values():
+            for server in list(self.servers.values()):
                 if server.donor:
                     data = self.servers[server.donor].data
                     server.disk.write(Data(data.cluster, data.writes))
@@ -302,7 +302,7 @@ class World:
             server.is_primary = server.was_primary = True
 
     def _judge(self) -> None:
-        primary = [s for s in self.servers.values() if s.is_primary]
+        primary = [s for s in list(self.servers.values()) if s.is_primary]
         for server in primary:
             # Who still gets its copy takes no queries.
             there = set(self.acknowledged if server.donor else server.data.writes)

@@ -66,7 +66,7 @@ class Stage(theatre.Stage):
     def balancers(self) -> list[tuple[str, BalancerPart, set[str]]]:
         """Return the balancers at work: address, part, and names that are drained."""
         found = []
-        for address, agent in self.agents.items():
+        for address, agent in list(self.agents.items()):
             if part := agent.balancer_part:
                 found.append((address, part, set(agent.store.get("drained", []))))
         return found

@@ -59,7 +59,7 @@ class Theatre(theatre.Theatre[Stage]):
     def break_machines(self, *names: str) -> None:
         """Have machines vanish from the cloud, with all that runs on them."""
         for address in [self.address(name) for name in names]:
-            machines = self.cluster.provider.machines.values()
+            machines = list(self.cluster.provider.machines.values())
             self.cluster.provider.remove(next(m.id for m in machines if m.address == address))
 
     def look(self, seconds: float = 5.0) -> None:
