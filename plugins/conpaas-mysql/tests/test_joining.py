@@ -200,6 +200,7 @@ def lose_balancer(theatre: Theatre) -> None:
     theatre.cluster.cut(theatre.machine(node.agent_id))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [lose_member, lose_donor, kill_all, lose_all, lose_balancer])
 def test_the_manager_dies_too_at_any_step(
     theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
