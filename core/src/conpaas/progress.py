@@ -117,6 +117,11 @@ def scaled(job: Job[T], low: int, high: int) -> Job[T]:
         yield Progress(low + (high - low) * step.percent // 100, step.message)
 
 
+def share_of(place: int, count: int, whole: int = 100) -> tuple[int, int]:
+    """Return which percents of ``whole`` belong to one of several steps: for :func:`scaled`."""
+    return whole * place // count, whole * (place + 1) // count
+
+
 def patiently(
     begin: Callable[[], Job[T]], sleep: Callable[[float], None] = time.sleep, away: float = 0.0
 ) -> Job[T]:

@@ -32,6 +32,7 @@ from conpaas.progress import Progress as Progress
 from conpaas.progress import finish as finish
 from conpaas.progress import patiently as patiently
 from conpaas.progress import scaled as scaled
+from conpaas.progress import share_of as share_of
 from conpaas.schema import Hint, from_json, to_json
 from conpaas.state import State
 

@@ -38,6 +38,7 @@ from conpaas.rpc import (
     find_operation,
     operations,
     scaled,
+    share_of,
     stub,
 )
 from conpaas.state import STARTABLE, State
@@ -209,7 +210,7 @@ class ApplicationManager:
         failed = []
         unsaved_ones = []
         for place, host in enumerate(hosts):
-            low, high = 95 * place // len(hosts), 95 * (place + 1) // len(hosts)
+            low, high = share_of(place, len(hosts), 95)
             try:
                 yield from scaled(self._stop_service(host, unsaved=unsaved), low, high)
             except UnsavedError as error:

@@ -7,7 +7,7 @@ from functools import partial
 
 from conpaas.errors import AgentError, ConPaaSError
 from conpaas.manager.base import Node
-from conpaas.rpc import Job, Progress, scaled
+from conpaas.rpc import Job, Progress, scaled, share_of
 from conpaas_mysql.faults import name_of
 from conpaas_mysql.haproxy import MOST_CONNECTIONS
 from conpaas_mysql.looking import GLB, MYSQL, ordered
@@ -146,11 +146,6 @@ class EquippingManager(TellingManager):
         """Return the balancers, those that leave too: they have connections still."""
         # They must not send them to a database that leaves too.
         return [*self.balancers, *ordered(self.place.nodes.leaving(), GLB)]
-
-
-def share_of(place: int, count: int) -> tuple[int, int]:
-    """Return which percents belong to one of several steps."""
-    return 100 * place // count, 100 * (place + 1) // count
 
 
 def _connections(config: MysqlConfig, databases: int) -> int:

@@ -164,14 +164,14 @@ def choose_here(positions: Mapping[str, Position], cluster: str, here: Collectio
     best = choose(positions, cluster)
     number = best.position.number
     equal = {n: p for n, p in positions.items() if n in here and p.number == number}
-    if best.name in here or not equal:
-        if best.name not in here:
-            raise AgentError(
-                f"the newest data, up to transaction {number}, is that of {best.name}, which was "
-                "given up; its volume is kept: add a node to bring it back"
-            )
+    if best.name in here:
         return best
-    return choose(equal, cluster)
+    if equal:
+        return choose(equal, cluster)
+    raise AgentError(
+        f"the newest data, up to transaction {number}, is that of {best.name}, which was given "
+        "up; its volume is kept: add a node to bring it back"
+    )
 
 
 def position_of(name: str) -> int:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from conpaas.errors import AgentError, ConPaaSError
 from conpaas.manager.base import Node
 from conpaas.manager.nodes import NodeState
-from conpaas.rpc import Job, Progress, patiently, scaled
+from conpaas.rpc import Job, Progress, patiently, scaled, share_of
 from conpaas_mysql.agent import MysqlAgent
-from conpaas_mysql.equipping import Round, share_of
+from conpaas_mysql.equipping import Round
 from conpaas_mysql.faults import name_of, position_of
 from conpaas_mysql.joining import JoiningManager
 from conpaas_mysql.looking import MYSQL, ordered

@@ -10,7 +10,7 @@ from conpaas.errors import ConPaaSError, InvalidError, NotFoundError
 from conpaas.manager.nodes import Node
 from conpaas.manager.tools import ManagerTools
 from conpaas.nearest import did_you_mean
-from conpaas.rpc import Job, Progress, patiently, scaled
+from conpaas.rpc import Job, Progress, patiently, scaled, share_of
 
 #: Where volumes are mounted on their nodes.
 DIRECTORY = "/media"
@@ -189,13 +189,13 @@ class NodeVolumes:
         """
         pairs = self._pairs(nodes)
         for place, (volume, node) in enumerate(pairs):
-            yield from scaled(self._attach_ahead(volume, node), *_share(place, len(pairs)))
+            yield from scaled(self._attach_ahead(volume, node), *share_of(place, len(pairs)))
 
     def bring(self, nodes: Sequence[Node]) -> Job[list[tuple[VolumeInfo, Node]]]:
         """Attach and mount the volumes that belong to nodes, and return which, with the nodes."""
         pairs = self._pairs(nodes)
         for place, (volume, node) in enumerate(pairs):
-            yield from scaled(self.attach(volume, node), *_share(place, len(pairs)))
+            yield from scaled(self.attach(volume, node), *share_of(place, len(pairs)))
         return pairs
 
     def part(self, nodes: Sequence[Node], *, for_good: bool) -> Job[None]:
@@ -217,7 +217,7 @@ class NodeVolumes:
             self._desk.orphan(volumes)
         for place, volume in enumerate(volumes):
             if self._unmount_quietly(volume, machines[volume.machine or 0]):
-                yield from scaled(self._desk.detach(volume), *_share(place, len(volumes)))
+                yield from scaled(self._desk.detach(volume), *share_of(place, len(volumes)))
 
     def _pairs(self, nodes: Sequence[Node]) -> list[tuple[VolumeInfo, Node]]:
         """Return the volumes that belong to nodes and can come to them."""
@@ -249,10 +249,6 @@ class NodeVolumes:
         if isinstance(answer, ConPaaSError):
             self._tools.log.warning("the volume %s is not unmounted: %s", volume.name, answer)
         return not isinstance(answer, ConPaaSError)
-
-
-def _share(place: int, count: int) -> tuple[int, int]:
-    return 100 * place // count, 100 * (place + 1) // count
 
 
 def _owner(volume: VolumeInfo, nodes: Sequence[Node]) -> Node | None:
