@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -318,12 +319,22 @@ class TestSupervisor(SupervisorContract):
         parts = list(supervisor.log_file("chatter").parent.iterdir())
         assert len([part for part in parts if part.name.startswith("@")]) == 3
 
-    def test_a_shutdown_ends_even_what_ignores_sigterm(self, supervisor, monkeypatch):
-        monkeypatch.setattr("conpaas.supervisor.s6.KILL_AFTER", 0.3)
+    def test_a_shutdown_ends_even_what_ignores_sigterm(self, supervisor):
         script = "trap '' TERM; echo deaf; while :; do sleep 0.1; done"
-        supervisor.define("deaf", ["sh", "-c", script])
+        supervisor.define("deaf", ["sh", "-c", script], kill_after=0.3)
         supervisor.start("deaf")
         eventually(lambda: "deaf" in supervisor.tail("deaf"))
         pid = supervisor.pid("deaf")
         supervisor.shutdown()
         assert not is_alive(pid)
+
+    def test_what_is_told_to_end_while_it_begins_ends(self, tmp_path):
+        for number in range(20):
+            supervisor = Supervisor(tmp_path / f"service-{number}", tmp_path / "log")
+            for name in ("one", "two"):
+                supervisor.define(name, SLEEPER, down=True)
+            process = subprocess.Popen(supervisor.run_command(), stdin=subprocess.DEVNULL)
+            eventually(supervisor.is_active)
+            time.sleep(number / 1000)  # another moment of its beginning each time
+            supervisor.shutdown()
+            process.wait(10)

@@ -205,14 +205,13 @@ class Supervisor(BaseSupervisor):
 
         s6-svscan tells everybody once, and then waits for them, whatever it is told itself.
         """
-        for control in self.directory.glob("*/supervise/control"):
-            program = control.parents[1]
+        for program in self.directory.glob("[!.]*"):
             logger = program / "log"
-            if _listens(control):
+            if _listens(program / "supervise" / "control"):
                 if _run(["s6-svstat", "-o", "wantedup", str(program)]).stdout.strip() == "true":
                     _run(["s6-svc", "-xd", str(program)])
             elif _listens(logger / "supervise" / "control"):
-                _run(["s6-svc", "-X", str(logger)])
+                _run(["s6-svc", "-xd", str(logger)])
 
     def _write(
         self,
