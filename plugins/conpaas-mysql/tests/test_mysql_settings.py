@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +79,12 @@ def test_how_long_a_silent_database_is_waited_for_is_told_to_all(theatre: Theatr
         settings = agent.database_part.settings
         assert settings["evs.suspect_timeout"] == "PT15S"
         assert settings["evs.inactive_timeout"] == "PT45S"
+
+
+def test_the_page_about_databases_tells_every_setting_and_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/run-a-database.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", page, re.MULTILINE)
+    assert rows == [(name, str(value)) for name, value in asdict(MysqlConfig()).items()]
 
 
 def test_nothing_to_set_is_refused(theatre: Theatre) -> None:
