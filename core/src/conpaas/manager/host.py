@@ -143,6 +143,10 @@ class ServiceHost:
         """Return what the present job decided under ``key``, after a crash too."""
         return self._runner.remember(key, make)
 
+    def recall(self, key: str) -> Any:
+        """Return what the present job decided under ``key``, None when nothing yet."""
+        return self._runner.recall(key)
+
     def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
         """Return the nodes that the present job is about; after a crash the same ones again."""
         chosen = self._runner.remember("nodes", lambda: [asdict(node) for node in choose()])
