@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -280,13 +280,28 @@ def lose_balancer(theatre: Theatre) -> None:
     theatre.cluster.cut(theatre.machine(node.agent_id))
 
 
+@pytest.mark.parametrize("fault", [lose_member, kill_all, lose_all])
+def test_the_manager_dies_too(
+    theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
+) -> None:
+    theatre.start(mysql=2, glb=1)
+    die_too(theatre, stage, fault, (6,))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", [lose_member, lose_donor, kill_all, lose_all, lose_balancer])
 def test_the_manager_dies_too_at_any_step(
     theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
 ) -> None:
     theatre.start(mysql=2, glb=1)
-    for step in (1, 6, 11):
+    die_too(theatre, stage, fault, (1, 6, 11))
+
+
+def die_too(
+    theatre: Theatre, stage: Any, fault: Callable[[Theatre], None], steps: Sequence[int]
+) -> None:
+    """Have a fault happen while a database joins, and the manager die at steps after it."""
+    for step in steps:
         theatre.write()
         begin(theatre, mysql=1)
         at = len(stage.events) + step

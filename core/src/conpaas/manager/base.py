@@ -76,7 +76,7 @@ class ServiceManager(
         ``self.place.note(text)`` (in the history: what happened to the service);
         ``self.place.machines.fence(nodes)`` (destroy the machines of lost nodes at once);
         ``self.exchange(lost)`` (replace lost nodes while a job of yours is at work, which keeps
-        core from it);
+        core from it); ``self.steadily(begin)`` (do what takes long, while faults are answered);
         ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
         service runs, and keeps, on the manager's machine: stopped and removed with the service).
 
@@ -115,7 +115,8 @@ class ServiceManager(
         yield Progress(0, f"asking for {machines(len(roles))}")
         provided = self.place.machines.provide(roles, cloud, meanwhile=self._get_ready)
         yield from scaled(provided, 0, 50)
-        yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 50, 98)
+        yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 50, 95)
+        yield from scaled(self.make_whole(), 95, 98)
         self.place.nodes.forget_roles()
         self.place.tell_added(self.nodes)
 
@@ -142,7 +143,8 @@ class ServiceManager(
         yield from scaled(self.place.machines.release(gone), 50, 50)
         # Only now: before it is ready, what this job got before a crash looks left over too.
         yield from scaled(self.place.machines.tidy(), 50, 55)
-        yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 55, 98)
+        yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 55, 95)
+        yield from scaled(self.make_whole(), 95, 98)
         self.place.nodes.forget_roles()
 
     @expose(
@@ -214,13 +216,7 @@ class ServiceManager(
         """Put new nodes in the place of lost ones whose role says so."""
         yield Progress(0, "looking at the lost nodes")
         lost = self.place.choose(self.replaceable)
-        for node in lost:
-            yield from handled(self.on_node_lost(node), 0, 10)
-        added = yield from scaled(self.exchange(lost), 10, 70)
-        yield from handled(self.on_nodes_removed(lost), 70, 80)
-        yield from handled(self.on_nodes_added(added), 80, 98)
-        self.place.tell_removed(lost)
-        self.place.tell_added(added)
+        yield from self._mend(lost)
 
     @expose(
         states=(State.RUNNING,),
@@ -262,20 +258,8 @@ class ServiceManager(
     def check_first(self) -> None:
         """Raise when the service must not start with its first nodes only."""
 
-    def on_nodes_added(self, nodes: list[Node]) -> Handled:
-        """Take new nodes in; the default makes them serve as the first ones."""
-        return self.on_start(nodes)
-
     def on_nodes_leaving(self, nodes: list[Node]) -> Handled:
         """Drain nodes whose machines are about to go."""
-        return None
-
-    def on_nodes_removed(self, nodes: list[Node]) -> Handled:
-        """Tell the remaining nodes that others are gone."""
-        return None
-
-    def on_node_lost(self, node: Node) -> Handled:
-        """React to a node that does not answer any more; called inside a job."""
         return None
 
     def on_manager_started(self) -> None:

@@ -224,6 +224,9 @@ class ServiceHost:
         after = operation.then if state is JobState.DONE else operation.otherwise
         if state is JobState.CANCELLED or after is None:
             after = State(before or State.ERROR)
+        failed = state in (JobState.FAILED, JobState.INTERRUPTED)
+        if failed and after is State.RUNNING and self.manager.is_in_pieces():
+            after = State.ERROR
         told = f"{operation.name} {state}" + (f": {reason}" if reason else "")
         self._enter(after, told)
 

@@ -118,14 +118,22 @@ class ManagerTools(Generic[A]):
             AgentError: It was lost.
         """
         while True:
-            if node.id in [lost.id for lost in self.place.nodes.lost()]:
-                job.close()
-                raise AgentError("its machine was lost")
+            if not self._is_there(node):
+                # Thrown in: who closes a job wants the node to end it, and this one cannot.
+                lost = AgentError(f"the machine of {node.id} was lost")
+                job.throw(lost)
+                raise lost
             try:
                 step = next(job)
             except StopIteration as stop:
                 return cast("T", stop.value)
             yield step
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether a node is neither lost nor replaced already."""
+        nodes = self.place.nodes
+        there = {one.id for one in nodes.all()} - {one.id for one in nodes.lost()}
+        return node.id in there
 
 
 def _asking(question: Callable[[A], T], agent: A) -> Callable[[], T]:
