@@ -50,6 +50,8 @@ def begin(theatre: Theatre, what: str, **counts: int) -> str:
         return [who for who, did, _ in theatre.stage.events[seen:] if did == what]
 
     theatre.cluster.wait(found, 60)
+    if what == READ:
+        theatre.cluster.wait(lambda: theatre.stage.contents == HALF, 60)
     return next(s.name for s in theatre.world.servers.values() if s.address == found()[0])
 
 

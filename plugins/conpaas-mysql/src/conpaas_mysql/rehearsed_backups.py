@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas_mysql.rehearsed_dumps import RehearsedDumps
-
-if TYPE_CHECKING:
-    from conpaas_mysql.rehearsal import Stage
 
 #: What there is while a backup is being loaded: neither the old nor the new.
 HALF = "half of it"
@@ -20,7 +17,7 @@ HALF = "half of it"
 class RehearsedBackups(RehearsedDumps):
     """Writes down and replaces the contents, as long as its database takes queries."""
 
-    stage: Stage
+    stage: Any  #: the rehearsal's, which is made of this
 
     def __init__(self, place: AgentPlace) -> None:
         super().__init__(place)
