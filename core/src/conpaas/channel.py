@@ -16,6 +16,9 @@ from conpaas.transport.peers import Body, Expectation
 
 UPLOAD_TYPE = "application/octet-stream"
 PIECE_TIMEOUT = 60.0  #: seconds for each piece of a file
+#: Seconds for what processes ask each other all the time: a machine that vanished without a word
+#: must not hold up who looks after the others.
+ASK_TIMEOUT = 15.0
 
 
 class Sender(Protocol):
@@ -72,7 +75,8 @@ class HttpChannel:
         if operation.upload is not None:
             answer = self._upload(path, operation.upload.name, arguments)
         elif operation.reads:
-            answer = self._request("GET", with_query(path, arguments))
+            timeout = ASK_TIMEOUT if operation.hidden else self._timeout
+            answer = self._request("GET", with_query(path, arguments), timeout=timeout)
         else:
             body = json.dumps(dict(arguments)).encode()
             answer = self._request("POST", path, body, {"Content-Type": "application/json"})
@@ -83,7 +87,7 @@ class HttpChannel:
 
     def report(self, watch: str) -> JobReport:
         """Return a job's present report."""
-        answer = self._request("GET", watch)
+        answer = self._request("GET", watch, timeout=ASK_TIMEOUT)
         raise_for_error(answer)
         report: JobReport = from_json(_told(answer, "result"), JobReport, "job")
         return report
@@ -94,10 +98,12 @@ class HttpChannel:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Answer:
         return self._peers.request(
             self._url, method, path,
-            expect=self._expect, body=body, timeout=self._timeout,
+            expect=self._expect, body=body,
+            timeout=min(timeout or self._timeout, self._timeout),
             headers={**self._headers, **(headers or {})},
         )  # fmt: skip
 

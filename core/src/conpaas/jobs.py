@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
+from conpaas.job_memos import JobMemos
 from conpaas.job_records import recordable, report_of
 from conpaas.progress import first_step
 from conpaas.records import Records
@@ -66,7 +67,7 @@ class _Running:
 _present: contextvars.ContextVar[_Running | None] = contextvars.ContextVar("job", default=None)
 
 
-class JobRunner:
+class JobRunner(JobMemos):
     """Runs jobs on threads of this process and keeps their record.
 
     Args:
@@ -81,7 +82,7 @@ class JobRunner:
         clock: Callable[[], float] = time.time,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._records = records
+        super().__init__(records)
         self._clock = clock
         self._changed = changed
         self._lock = threading.Lock()
@@ -338,29 +339,10 @@ class JobRunner:
             KEPT,
         )
 
-    def remember(self, key: str, make: Callable[[], T]) -> T:
-        """Return what the present job decided under ``key``, after a crash too.
-
-        Outside a job it is decided anew each time.
-        """
+    def present(self) -> int | None:
+        """Return the number of the job that this thread runs, None when it runs none."""
         running = _present.get()
-        if running is None:
-            return make()
-        rows = self._records.execute("SELECT memo FROM job WHERE id = ?", running.number)
-        memo = json.loads(rows[0]["memo"])
-        if key not in memo:
-            memo[key] = make()
-            self._records.execute(
-                "UPDATE job SET memo = ? WHERE id = ?", json.dumps(memo), running.number
-            )
-        value: T = memo[key]
-        return value
-
-    def remembered(self, key: str) -> list[Any]:
-        """Return what jobs that have not ended decided under ``key``, or it and more words."""
-        rows = self._records.execute("SELECT memo FROM job WHERE state = 'running'")
-        pairs = [pair for row in rows for pair in json.loads(row["memo"]).items()]
-        return [value for found, value in pairs if f"{found} ".startswith(f"{key} ")]
+        return None if running is None else running.number
 
 
 class _Reservation:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from conpaas.errors import BusyError, UnreachableError
+from conpaas.errors import BusyError, ConPaaSError, UnreachableError
 
 T = TypeVar("T")
 
@@ -90,10 +90,11 @@ def first_step(job: Job[T]) -> tuple[Progress, Job[T]]:
     try:
         return next(job), job
     except StopIteration as stop:
-        return Progress(100, ""), _ended(stop.value)
+        return Progress(100, ""), finished(stop.value)
 
 
-def _ended(value: T) -> Job[T]:
+def finished(value: T) -> Job[T]:
+    """Return a job that has nothing left to do."""
     yield from ()
     return value
 
@@ -120,6 +121,33 @@ def scaled(job: Job[T], low: int, high: int) -> Job[T]:
 def share_of(place: int, count: int, whole: int = 100) -> tuple[int, int]:
     """Return which percents of ``whole`` belong to one of several steps: for :func:`scaled`."""
     return whole * place // count, whole * (place + 1) // count
+
+
+def in_turn(jobs: Sequence[Job[T]]) -> Job[list[T]]:
+    """Run jobs at the same time, a step of each after the other; return their results in order.
+
+    When some fail, the others are run to their end all the same, and then the first error is
+    raised.
+    """
+    running, percents = dict(enumerate(jobs)), [0] * len(jobs)
+    results: dict[int, T] = {}
+    errors: list[ConPaaSError] = []
+    while running:
+        for place, job in list(running.items()):
+            try:
+                step = next(job)
+            except StopIteration as stop:
+                results[place], percents[place] = stop.value, 100
+                del running[place]
+            except ConPaaSError as error:
+                errors.append(error)
+                del running[place]
+            else:
+                percents[place] = step.percent
+                yield Progress(sum(percents) // len(percents), step.message)
+    if errors:
+        raise errors[0]
+    return [results[place] for place in range(len(jobs))]
 
 
 def patiently(

@@ -30,6 +30,8 @@ from conpaas.progress import JobState as JobState
 from conpaas.progress import JobStep as JobStep
 from conpaas.progress import Progress as Progress
 from conpaas.progress import finish as finish
+from conpaas.progress import finished as finished
+from conpaas.progress import in_turn as in_turn
 from conpaas.progress import patiently as patiently
 from conpaas.progress import scaled as scaled
 from conpaas.progress import share_of as share_of

@@ -1,6 +1,8 @@
 """The cluster is a whole ConPaaS, and is gone without a trace afterwards."""
 
+import sqlite3
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -47,6 +49,22 @@ def test_a_killed_manager_changes_nothing_any_more(cluster):
     assert machine.manager is not dead
     with pytest.raises(UnreachableError):
         dead.desk.list_services()
+
+
+def test_a_manager_that_is_being_killed_takes_nobody_for_lost(cluster, monkeypatch):
+    aid = cluster.application()
+    cluster.run(cluster.service("simple", aid).start())
+    machine = next(m for m in cluster.machines.values() if m.manager is not None)
+    close, dying = machine.peers.close, machine.watch
+
+    def close_and_look():
+        close()
+        with suppress(sqlite3.ProgrammingError):
+            dying.round()
+
+    monkeypatch.setattr(machine.peers, "close", close_and_look)
+    cluster.restart(machine)
+    assert cluster.manager(aid).host(1).nodes.lost() == []
 
 
 def test_two_clusters_are_two(plugins):

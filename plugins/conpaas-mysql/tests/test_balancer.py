@@ -7,8 +7,10 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,21 @@ def test_new_connections_pass_by_a_database_that_has_just_died(
     node.run(*databases)
     databases[2].stop()
     assert {node.client().server for _ in range(9)} == {"mysql-1", "mysql-2"}
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_new_connections_pass_by_a_machine_that_has_just_vanished(
+    node: BalancerNode, databases: list[FakeDatabase], single: bool
+) -> None:
+    node.run(*databases, single=single)
+    databases[0].vanish()
+    assert all(server.is_up for server in node.servers().values()), "it is not noticed yet"
+    with ThreadPoolExecutor(8) as visitors:
+        begun = time.monotonic()
+        found = list(visitors.map(lambda _: node.client().server, range(8)))
+        took = time.monotonic() - begun
+    assert "mysql-1" not in found
+    assert took < 2, "a visitor does not wait for the dead"
 
 
 def test_a_killed_balancer_comes_back_with_what_it_was_told_last(

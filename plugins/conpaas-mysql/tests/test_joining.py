@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -152,6 +153,85 @@ def test_when_the_machines_of_both_die_nothing_is_lost(theatre: Theatre) -> None
     assert theatre.write()
 
 
+def hold_machines(theatre: Theatre) -> threading.Event:
+    """Have machines that are asked for from now on boot only when the event is set."""
+    provider, may_boot = theatre.cluster.provider, threading.Event()
+    power_on = provider.on_create
+
+    def later(found: Any, user_data: str) -> None:
+        def boot() -> None:
+            may_boot.wait(60)
+            power_on(found, user_data)
+
+        threading.Thread(target=boot, daemon=True).start()
+
+    provider.on_create = later
+    return may_boot
+
+
+def test_while_one_is_replaced_a_killed_server_is_had_join_again(theatre: Theatre) -> None:
+    theatre.start(mysql=3, glb=1)
+    job = begin(theatre, mysql=1)
+    may_boot = hold_machines(theatre)
+    theatre.break_machines("mysql-3")
+    see(theatre, lambda: len(theatre.cluster.provider.machines) == 6)  # the new one is asked for
+    theatre.kill("mysql-2", comes_back=False)
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2"])
+    assert theatre.write()
+    assert not may_boot.is_set()
+    may_boot.set()
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"])
+    assert copying(theatre) == ["mysql-4"]
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3", "mysql-4"]
+
+
+@pytest.mark.parametrize("manager_dies", [False, True])
+def test_while_one_is_replaced_another_machine_and_its_own_may_die(
+    theatre: Theatre, manager_dies: bool
+) -> None:
+    theatre.start(mysql=3, glb=1)
+    theatre.write()
+    begin(theatre, mysql=1)
+    may_boot = hold_machines(theatre)
+    theatre.break_machines("mysql-3")
+    see(theatre, lambda: len(theatre.cluster.provider.machines) == 6)
+    theatre.break_machines("mysql-2")
+    see(theatre, lambda: len(theatre.cluster.provider.machines) == 6)
+    if manager_dies:
+        theatre.cluster.restart(theatre.managers_machine)
+    see(theatre, theatre.write)
+    may_boot.set()
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"])
+    assert copying(theatre) == ["mysql-4"]
+    theatre.break_machines("mysql-3")  # the one that has just come
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"])
+    theatre.world.finish_copies()
+    theatre.idle()
+    theatre.settle()
+    assert theatre.state is State.RUNNING
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3", "mysql-4"]
+    assert sorted(theatre.roles().values()) == ["glb", *["mysql"] * 4]
+    assert len(theatre.cluster.provider.machines) == 6
+    assert theatre.volumes() == [f"mysql-1-{n}" for n in (1, 2, 3, 4)]
+
+
+def test_a_replacement_that_its_cloud_refuses_is_tried_again_while_others_join(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conpaas_mysql.replacements._PAUSE", 0.5)
+    theatre.start(mysql=3, glb=1)
+    job = begin(theatre, mysql=1)
+    theatre.cluster.provider.fail_next("create_machine", "no capacity")
+    theatre.break_machines("mysql-3")
+    see(theatre, lambda: theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"])
+    assert copying(theatre) == ["mysql-4"]
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3", "mysql-4"]
+    assert len(theatre.cluster.provider.machines) == 6
+
+
 def test_a_lost_balancer_is_replaced_meanwhile_at_its_address(theatre: Theatre) -> None:
     theatre.start(mysql=2, glb=1)
     address = theatre.user.get_address()
@@ -225,13 +305,28 @@ def lose_balancer(theatre: Theatre) -> None:
     theatre.cluster.cut(theatre.machine(node.agent_id))
 
 
+@pytest.mark.parametrize("fault", [lose_member, kill_all, lose_all])
+def test_the_manager_dies_too(
+    theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
+) -> None:
+    theatre.start(mysql=2, glb=1)
+    die_too(theatre, stage, fault, (6,))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fault", [lose_member, lose_donor, kill_all, lose_all, lose_balancer])
 def test_the_manager_dies_too_at_any_step(
     theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
 ) -> None:
     theatre.start(mysql=2, glb=1)
-    for step in (1, 6, 11):
+    die_too(theatre, stage, fault, (1, 6, 11))
+
+
+def die_too(
+    theatre: Theatre, stage: Any, fault: Callable[[Theatre], None], steps: Sequence[int]
+) -> None:
+    """Have a fault happen while a database joins, and the manager die at steps after it."""
+    for step in steps:
         theatre.write()
         begin(theatre, mysql=1)
         at = len(stage.events) + step

@@ -16,7 +16,7 @@ from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import HistoryManager
 from conpaas.manager.nodes import Node, NodeInfo
 from conpaas.manager.publishing import PublishingManager
-from conpaas.manager.stopping import StoppingManager
+from conpaas.manager.replacing import ReplacingManager
 from conpaas.manager.timing import TimingManager
 from conpaas.rpc import Job, PerRole, Progress, expose, scaled
 from conpaas.schema import Option
@@ -24,6 +24,8 @@ from conpaas.state import STARTABLE, State
 
 A = TypeVar("A", bound=ServiceAgent)
 
+#: What an ``add_nodes`` remembers the error under for which it gives its nodes back.
+_GIVEN_UP = "given up"
 Counts = Annotated[dict[str, int], PerRole()]
 Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-c")]
 
@@ -31,7 +33,7 @@ Cloud = Annotated[str | None, "Cloud to take the machines from", Option(short="-
 class ServiceManager(
     HistoryManager[A],
     PublishingManager[A],
-    StoppingManager[A],
+    ReplacingManager[A],
     TimingManager[A],
     MonitoringManager[A],
     abc.ABC,
@@ -74,7 +76,7 @@ class ServiceManager(
         ``self.place.note(text)`` (in the history: what happened to the service);
         ``self.place.machines.fence(nodes)`` (destroy the machines of lost nodes at once);
         ``self.exchange(lost)`` (replace lost nodes while a job of yours is at work, which keeps
-        core from it);
+        core from it); ``self.steadily(begin)`` (do what takes long, while faults are answered);
         ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
         service runs, and keeps, on the manager's machine: stopped and removed with the service).
 
@@ -103,7 +105,8 @@ class ServiceManager(
     ) -> Job[None]:
         """Start the service on as many nodes as it had when it was stopped, or on its first ones.
 
-        When there is no room for all of them, ``first`` begins as the service did at first.
+        A node whose machine dies meanwhile is replaced.  When there is no room for all of them,
+        ``first`` begins as the service did at first.
         """
         if first and not self.place.resuming:
             self.check_first()
@@ -111,13 +114,11 @@ class ServiceManager(
         roles = self.roles_at_start()
         yield Progress(0, f"asking for {machines(len(roles))}")
         provided = self.place.machines.provide(roles, cloud, meanwhile=self._get_ready)
-        nodes = yield from scaled(provided, 0, 50)
-        yield from scaled(self.initialise(nodes), 50, 60)
-        yield from scaled(self.equip(nodes), 60, 70)
-        yield Progress(70, "configuring the service")
-        yield from handled(self.on_start(nodes), 70, 98)
+        yield from scaled(provided, 0, 50)
+        yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 50, 95)
+        yield from scaled(self.make_whole(), 95, 98)
         self.place.nodes.forget_roles()
-        self.place.tell_added(nodes)
+        self.place.tell_added(self.nodes)
 
     @expose(
         states=(State.ERROR, State.RUNNING),
@@ -142,10 +143,8 @@ class ServiceManager(
         yield from scaled(self.place.machines.release(gone), 50, 50)
         # Only now: before it is ready, what this job got before a crash looks left over too.
         yield from scaled(self.place.machines.tidy(), 50, 55)
-        yield from scaled(self.initialise(self.nodes), 55, 60)
-        yield from scaled(self.equip(self.nodes), 60, 70)
-        yield Progress(70, "configuring the service")
-        yield from handled(self.on_start(self.nodes), 70, 98)
+        yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 55, 95)
+        yield from scaled(self.make_whole(), 95, 98)
         self.place.nodes.forget_roles()
 
     @expose(
@@ -163,11 +162,15 @@ class ServiceManager(
         yield Progress(0, f"asking for {machines(len(roles))}")
         added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
         try:
+            if told := self.place.recall(_GIVEN_UP):
+                raise ConPaaSError.from_json(told)
             yield from scaled(self.initialise(added), 50, 60)
             yield from scaled(self.equip(added), 60, 70)
             yield Progress(70, "configuring the new nodes")
             yield from handled(self.on_nodes_added(added), 70, 90)
         except ConPaaSError as error:
+            # After a crash there may be only some of them: they go the same way.
+            self.place.remember(_GIVEN_UP, error.to_json)
             yield Progress(90, f"giving the new machines back, because: {error}")
             yield from self._part(added, 90, 92)
             yield from scaled(self.place.machines.release(added), 92, 95)
@@ -213,33 +216,7 @@ class ServiceManager(
         """Put new nodes in the place of lost ones whose role says so."""
         yield Progress(0, "looking at the lost nodes")
         lost = self.place.choose(self.replaceable)
-        for node in lost:
-            yield from handled(self.on_node_lost(node), 0, 10)
-        added = yield from scaled(self.exchange(lost), 10, 70)
-        yield from handled(self.on_nodes_removed(lost), 70, 80)
-        yield from handled(self.on_nodes_added(added), 80, 98)
-        self.place.tell_removed(lost)
-        self.place.tell_added(added)
-
-    def exchange(self, lost: Sequence[Node]) -> Job[list[Node]]:
-        """Put new nodes in the place of lost ones, which are forgotten; no handler is called.
-
-        For jobs that take long: while one is at work, nobody else replaces what is lost.
-        """
-        # A try before may have come so far, and have failed then.
-        heirs = {(node.role, node.position): node for node in self.nodes}
-        there = [heirs[n.role, n.position] for n in lost if (n.role, n.position) in heirs]
-        alone = [node for node in lost if (node.role, node.position) not in heirs]
-        yield Progress(0, f"asking for {machines(len(alone))} instead")
-        roles = [node.role for node in alone]
-        kept = self._kept_addresses(roles, alone)
-        new = yield from scaled(self.place.machines.provide(roles, None, kept, alone), 0, 70)
-        added = [*there, *new]
-        yield from scaled(self.initialise(added), 70, 80)
-        yield from scaled(self.place.machines.release(lost), 80, 85)
-        added = self.place.nodes.succeed(lost, added)
-        yield from scaled(self.equip(added), 85, 100)
-        return added
+        yield from self._mend(lost)
 
     @expose(
         states=(State.RUNNING,),
@@ -281,20 +258,8 @@ class ServiceManager(
     def check_first(self) -> None:
         """Raise when the service must not start with its first nodes only."""
 
-    def on_nodes_added(self, nodes: list[Node]) -> Handled:
-        """Take new nodes in; the default makes them serve as the first ones."""
-        return self.on_start(nodes)
-
     def on_nodes_leaving(self, nodes: list[Node]) -> Handled:
         """Drain nodes whose machines are about to go."""
-        return None
-
-    def on_nodes_removed(self, nodes: list[Node]) -> Handled:
-        """Tell the remaining nodes that others are gone."""
-        return None
-
-    def on_node_lost(self, node: Node) -> Handled:
-        """React to a node that does not answer any more; called inside a job."""
         return None
 
     def on_manager_started(self) -> None:
@@ -316,20 +281,6 @@ class ServiceManager(
         """
         return (node.role,)
 
-    # -- what features add to: they call super() ----------------------------------------------
-
-    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
-        """Begin with what nodes need while the agents of their machines are on their way.
-
-        Only the first nodes get it.  It saves time and must not be relied on: ``equip`` does
-        what is not done here, or failed.
-        """
-        yield from ()
-
-    def equip(self, nodes: Sequence[Node]) -> Job[None]:
-        """Bring nodes what is theirs, before their handlers are called; may be repeated."""
-        yield from ()
-
     # -- core's own ---------------------------------------------------------------------------
 
     def _get_ready(self, nodes: Sequence[Node]) -> Job[None]:
@@ -338,29 +289,12 @@ class ServiceManager(
         except ConPaaSError as error:
             self.log.warning("it is tried again when the agents answer: %s", error)
 
-    def _kept_addresses(self, roles: Sequence[str], gone: Sequence[Node]) -> list[Node | None]:
-        """Return for each role the node whose address its new node shall have, if any."""
-        keeping = {role.name for role in self.service.roles if role.keep_address}
-        left = [node for node in gone if node.role in keeping]
-        found: list[Node | None] = []
-        for role in roles:
-            heir = next((node for node in left if node.role == role), None)
-            if heir is not None:
-                left.remove(heir)
-            found.append(heir)
-        return found if any(found) else []
-
     def _lacking_roles(self) -> list[str]:
         """Return the roles of the nodes that a repair has to get."""
         there = Counter(node.role for node in self.nodes)
         replaced = Counter(node.role for node in self.replaceable())
         wanted = Counter(self.roles_at_start()) | (there + replaced)
         return list((wanted - there).elements())
-
-    def replaceable(self) -> list[Node]:
-        """Return the lost nodes whose role says that they are replaced."""
-        roles = {role.name for role in self.service.roles if role.replace_lost}
-        return [node for node in self.place.nodes.lost() if node.role in roles]
 
     def _info(self, node: Node) -> NodeInfo:
         return NodeInfo(

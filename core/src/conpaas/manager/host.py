@@ -143,6 +143,10 @@ class ServiceHost:
         """Return what the present job decided under ``key``, after a crash too."""
         return self._runner.remember(key, make)
 
+    def recall(self, key: str) -> Any:
+        """Return what the present job decided under ``key``, None when nothing yet."""
+        return self._runner.recall(key)
+
     def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
         """Return the nodes that the present job is about; after a crash the same ones again."""
         chosen = self._runner.remember("nodes", lambda: [asdict(node) for node in choose()])
@@ -220,6 +224,9 @@ class ServiceHost:
         after = operation.then if state is JobState.DONE else operation.otherwise
         if state is JobState.CANCELLED or after is None:
             after = State(before or State.ERROR)
+        failed = state in (JobState.FAILED, JobState.INTERRUPTED)
+        if failed and after is State.RUNNING and self.manager.is_in_pieces():
+            after = State.ERROR
         told = f"{operation.name} {state}" + (f": {reason}" if reason else "")
         self._enter(after, told)
 

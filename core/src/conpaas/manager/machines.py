@@ -18,6 +18,8 @@ from conpaas.rpc import Job, Progress, scaled
 
 #: What a job remembers the key under with which it asks for machines.
 MACHINES = "machines"
+#: And under which, with that key, the nodes that it has got.
+READY = "ready"
 logger = logging.getLogger(__name__)
 
 
@@ -73,6 +75,10 @@ class ServiceMachines:
             return []
         # Random, not the job's number: a manager that takes over may count from an older one.
         request = " ".join([MACHINES, *(node.id for node in instead_of)])
+        ready = self._runner.recall(f"{READY} {request}")
+        if ready is not None:
+            # Some may have been replaced since: their machines are not asked for again.
+            return [node for node in self._book.nodes(self._number) if node.id in ready]
         key = self._runner.remember(request, lambda: secrets.token_hex(8))
         nodes: list[Node] = []
         try:
@@ -97,8 +103,11 @@ class ServiceMachines:
                 # Nobody's from now on: the director is told so before long, and destroys them.
                 logger.warning("the machines are not given back yet: %s", another)
                 self._book.forget_nodes(nodes)
+            self._runner.forget(request)  # whoever asks again gets other machines
             raise
-        self._book.mark(nodes, NodeState.READY)
+        with self._book.records.transaction():
+            self._book.mark(nodes, NodeState.READY)
+            self._runner.remember(f"{READY} {request}", lambda: [node.id for node in nodes])
         for before, node in zip(lost, nodes, strict=bool(lost)):
             if before is not None:
                 yield Progress(100, self._about_address(before, node))
@@ -120,6 +129,19 @@ class ServiceMachines:
     def fence(self, nodes: Sequence[Node]) -> Job[None]:
         """Destroy the machines of nodes, and keep the nodes noted for those that replace them."""
         yield from self._remove([node.machine for node in nodes])
+
+    def find_lost(self) -> Job[list[Node]]:
+        """Wait until nobody is silent who still counts as there; return those that are lost."""
+        until = self._clock() + self._boot
+        while True:
+            nodes = self._book.nodes(self._number, NodeState.READY)
+            answers = self._asker.check(nodes)
+            silent = [n for n, answer in zip(nodes, answers, strict=True) if answer is not None]
+            if not silent or self._clock() > until:
+                return self._book.nodes(self._number, NodeState.LOST)
+            names = ", ".join(f"{node.id} ({node.address})" for node in silent)
+            yield Progress(0, f"waiting whether {names} is lost")
+            self._sleep(0.2)
 
     def tidy(self) -> Job[None]:
         """Give back the nodes that never joined, and the machines that are no node's."""

@@ -82,8 +82,9 @@ class Machines(Protocol):
                 once tells what it has got.
             meanwhile: What is done when the machines run, before their agents answer.
 
-        Run again by the same job after a crash, it returns the same nodes.  When one fails, all
-        of them are given back before the error is raised.
+        Run again by the same job after a crash, it returns the same nodes, but for those that
+        were replaced meanwhile.  When one fails, all of them are given back before the error is
+        raised.
         """
 
     def release(self, nodes: Sequence[Node]) -> Job[None]:
@@ -100,6 +101,12 @@ class Machines(Protocol):
 
         Raises:
             CloudError: A machine could not be destroyed: it may run still.
+        """
+
+    def find_lost(self) -> Job[list[Node]]:
+        """Wait until each node that serves answers or counts as lost; return the lost ones.
+
+        For who has failed at something, and would try again if the reason was a machine that died.
         """
 
     def tidy(self) -> Job[None]:
@@ -220,6 +227,9 @@ class ManagerPlace(Protocol):
 
     def remember(self, key: str, make: Callable[[], T]) -> T:
         """Return what the present job decided under ``key``, as JSON; after a crash too."""
+
+    def recall(self, key: str) -> Any:
+        """Return what the present job decided under ``key``, None when nothing yet."""
 
     def choose(self, choose: Callable[[], list[Node]]) -> list[Node]:
         """Return the nodes that the present job is about; after a crash the same ones again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from conpaas.agent.base import ServiceAgent
 from conpaas.errors import AgentError, ConPaaSError, NotFoundError
@@ -90,7 +90,11 @@ class ManagerTools(Generic[A]):
         results: dict[str, T | ConPaaSError] = {
             node.id: job for node, job in running if isinstance(job, ConPaaSError)
         }
-        jobs = {node.id: job for node, job in running if not isinstance(job, ConPaaSError)}
+        jobs = {
+            node.id: self.while_there(node, job)
+            for node, job in running
+            if not isinstance(job, ConPaaSError)
+        }
         percents = dict.fromkeys([node.id for node, _ in running], 0)
         while jobs:
             for name, job in list(jobs.items()):
@@ -106,6 +110,30 @@ class ManagerTools(Generic[A]):
                     results[name] = error
                     del jobs[name]
         return _whole([(node, results[node.id]) for node, _ in running])
+
+    def while_there(self, node: Node, job: Job[T]) -> Job[T]:
+        """Run a job that needs a node; when the node is lost, it is not waited for any more.
+
+        Raises:
+            AgentError: It was lost.
+        """
+        while True:
+            if not self._is_there(node):
+                # Thrown in: who closes a job wants the node to end it, and this one cannot.
+                lost = AgentError(f"the machine of {node.id} was lost")
+                job.throw(lost)
+                raise lost
+            try:
+                step = next(job)
+            except StopIteration as stop:
+                return cast("T", stop.value)
+            yield step
+
+    def _is_there(self, node: Node) -> bool:
+        """Whether a node is neither lost nor replaced already."""
+        nodes = self.place.nodes
+        there = {one.id for one in nodes.all()} - {one.id for one in nodes.lost()}
+        return node.id in there
 
 
 def _asking(question: Callable[[A], T], agent: A) -> Callable[[], T]:

@@ -365,12 +365,13 @@ class Cluster:
 
     def _stop(self, machine: TestMachine, keep_software: bool = False) -> None:
         self.network.leave(machine.url)
+        # First of all: who is dead notes nothing, least of all that nobody answers him any more.
+        if machine.records is not None:
+            machine.records.close()
         machine.peers.close()
         if machine.manager is not None:
             machine.manager.close()
             machine.manager = machine.watch = None
-        if machine.records is not None:
-            machine.records.close()
         if machine.supervisor is not None and not keep_software:
             machine.supervisor.shutdown()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import IO, TypeVar
 
 from conpaas.api import VolumeInfo
 from conpaas.errors import AgentError, BusyError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.features.backups.manager import BackupManager
+from conpaas.manager.base import Node
 from conpaas.rpc import Job, Progress, Upload, scaled
 from conpaas_mysql.agent import MysqlAgent
 from conpaas_mysql.dump_manager import DumpManager
@@ -48,6 +50,16 @@ class DatabaseBackupManager(DumpManager, BackupManager[MysqlAgent]):
         """Put a backup in the place of all databases and accounts of users."""
         yield from self._with(content, size, lambda a, u: a.read_database_backup(u))
 
+    def footing(self) -> object | None:
+        """Return where each database runs, and since when; None if not all take queries."""
+        picture = self.look()
+        if len(picture.primary) < len(picture.nodes):
+            return None
+        return {
+            name: (picture.nodes[name].id, status.started)
+            for name, status in picture.statuses.items()
+        }
+
     def check_backup_place(self, volume: VolumeInfo) -> None:
         """Refuse the volumes of the data: they go with their nodes, and fill up with them."""
         if re.fullmatch(re.escape(data_volume(self.number, 0))[:-1] + r"\d+", volume.name):
@@ -64,16 +76,26 @@ class DatabaseBackupManager(DumpManager, BackupManager[MysqlAgent]):
     ) -> Job[T]:
         """Send a backup to a database, and run what it does with it."""
         node = self.a_database()
-        agent = self.agent(node)
         yield Progress(0, f"sending the backup to {node.id}")
-        agent.end_backup_work()  # that of a manager which was killed
-        upload = Upload(content, "the backup", size)
+        # That of a manager which was killed, or of a try that failed: it may be another's.
+        self.ask_all(lambda agent: agent.end_backup_work(), self.databases)
+        return (yield from self.while_there(node, self._work(node, content, size, begin)))
+
+    def _work(
+        self,
+        node: Node,
+        content: IO[bytes],
+        size: int,
+        begin: Callable[[MysqlAgent, Upload], Job[T]],
+    ) -> Job[T]:
+        agent, upload = self.agent(node), Upload(content, "the backup", size)
         try:
             sending = sent(upload, lambda file: _again(lambda: begin(agent, file), content))
             job = yield from scaled(sending, 0, 10)
             return (yield from scaled(job, 10, 100))
         except GeneratorExit:
-            agent.end_backup_work()
+            with suppress(ConPaaSError):  # who does not answer ends it before the next begins
+                agent.end_backup_work()
             raise
 
 

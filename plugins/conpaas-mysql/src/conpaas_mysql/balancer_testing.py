@@ -43,6 +43,7 @@ class FakeDatabase:
         self.is_healthy = True
         self.stands_still = False
         self._connections: set[socket.socket] = set()
+        self._nowhere: list[socket.socket] = []
         fake = self
 
         class Health(http.server.BaseHTTPRequestHandler):
@@ -92,11 +93,26 @@ class FakeDatabase:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def vanish(self) -> None:
+        """Have the machine be gone without a word: who connects gets no answer at all."""
+        self.close()
+        for port in (MYSQL_PORT, HEALTH_PORT):
+            # A listener whose queue is full drops what comes, as a wire does that leads nowhere.
+            listener = socket.create_server((self.address, port), backlog=0)
+            self._nowhere.append(listener)
+            for _ in range(2):
+                one = socket.socket()
+                one.setblocking(False)
+                one.connect_ex((self.address, port))
+                self._nowhere.append(one)
+
     def close(self) -> None:
         """Be gone, the health check too."""
         self.stop()
         self._health.shutdown()
         self._health.server_close()
+        for one in self._nowhere:
+            one.close()
 
 
 class Client:

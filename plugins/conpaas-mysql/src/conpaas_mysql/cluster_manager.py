@@ -88,7 +88,7 @@ class ClusterManager(SettingsManager):
 
     def on_start(self, nodes: list[Node]) -> Job[None]:
         """Bring all nodes to where they belong, and tell the address."""
-        yield from scaled(self.settle(), 0, 99)
+        yield from scaled(self.settle(mends=True), 0, 99)
         if node := self.address_node():
             yield Progress(99, f"the databases are at {node.address}, port {MYSQL_PORT}")
 
@@ -135,7 +135,9 @@ class ClusterManager(SettingsManager):
     def on_node_lost(self, node: Node) -> Job[None]:
         """Make sure that it does not run any more, then have the others go on without it."""
         yield from scaled(self.give_up_machine(node), 0, 40)
-        yield from scaled(self.settle_anyhow(), 40, 100)
+        # Whoever begins this replaces all that are lost next.
+        settling = self.settle_anyhow(answered=self.place.nodes.lost())
+        yield from scaled(settling, 40, 100)
 
     def on_outdated(self) -> Job[None]:
         """Look what happened, and bring all nodes to where they belong."""

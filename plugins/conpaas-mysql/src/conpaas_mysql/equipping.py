@@ -30,7 +30,8 @@ class Round:
         failures: What failed and was passed over.
         planned: Names of databases that were started on purpose: nothing has happened to them.
         away: Names of those that run and are cut off.
-        lost: Ids of the nodes that were lost already: who has begun this answers that.
+        lost: Ids of the lost nodes that are answered for: by this, or by who has begun it.
+        mends: Nobody else replaces what is lost: those that were to join do not fail by that.
     """
 
     config: MysqlConfig
@@ -38,6 +39,7 @@ class Round:
     without: list[Node]
     strict: bool
     until: float
+    mends: bool = False
     failures: list[str] = field(default_factory=list)
     planned: set[str] = field(default_factory=set)
     away: set[str] = field(default_factory=set)
@@ -49,8 +51,8 @@ class EquippingManager(TellingManager):
 
     Given to you:
         ``attempt(round, step, low, high)`` and ``fail(round, error)``: what fails ends a strict
-        round only; ``bring_volumes(round)``, ``configure(round)``, ``balance(round, but)``,
-        ``all_balancers()``.
+        round only; ``bring_volumes(round)``, ``bring_volume(round, node)``, ``configure(round)``,
+        ``balance(round, but)``, ``apart(round)``, ``all_balancers()``.
     """
 
     def bring_volumes(self, this: Round) -> Job[None]:
@@ -61,9 +63,11 @@ class EquippingManager(TellingManager):
             if self.noted.mounted.get(name) == node.machine:
                 continue
             share = share_of(place, len(this.databases))
-            yield from self.attempt(this, self._bring_volume(this, node, name), *share)
+            yield from self.attempt(this, self.bring_volume(this, node), *share)
 
-    def _bring_volume(self, this: Round, node: Node, name: str) -> Job[None]:
+    def bring_volume(self, this: Round, node: Node) -> Job[None]:
+        """Bring one database the volume of its data."""
+        name = data_volume(self.number, node.position)
         yield from self.volumes.ensure(node, name, this.config.volume_size)
         self.noted.mounted = {**self.noted.mounted, name: node.machine}
 
@@ -97,7 +101,7 @@ class EquippingManager(TellingManager):
         if not self.all_balancers():
             self.noted.balanced = ()
             return
-        picture, known = self.look(this.without), self.noted.balanced
+        picture, known = self.look(self.apart(this)), self.noted.balanced
         servers = [
             Member(name_of(node), node.address)
             for node in this.databases
@@ -141,6 +145,11 @@ class EquippingManager(TellingManager):
             raise error
         this.failures.append(str(error))
         self.log.warning("going on, although: %s", error)
+
+    def apart(self, this: Round) -> list[Node]:
+        """Return the databases that are there and no members, or not yet."""
+        members = {node.id for node in this.databases}
+        return [*this.without, *(node for node in self.databases if node.id not in members)]
 
     def all_balancers(self) -> list[Node]:
         """Return the balancers, those that leave too: they have connections still."""

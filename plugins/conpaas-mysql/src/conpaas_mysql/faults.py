@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, UnreachableError
 from conpaas.manager.nodes import Node
 from conpaas_mysql.galera import DONOR, SYNCED
 from conpaas_mysql.parts import DatabaseStatus, Position, member_name
@@ -115,11 +115,12 @@ def check_all_known(picture: Picture, members: Collection[str]) -> None:
     """Raise when a member may know more than all that can be asked.
 
     Raises:
+        UnreachableError: Some do not answer: they count as lost before long, or are back.
         AgentError: Which one is waited for.
     """
     if picture.silent:
         told = "; ".join(f"{picture.label(name)}: {why}" for name, why in picture.silent.items())
-        raise AgentError(f"nobody knows whether these databases run: {told}")
+        raise UnreachableError(f"nobody knows whether these databases run: {told}")
     if unknown := sorted(set(members) - picture.statuses.keys()):
         raise AgentError(
             f"waiting for the data of {', '.join(unknown)}, which may be newer than what is here"

@@ -67,6 +67,10 @@ class Joiners:
         # Whom it is done for is told of a failure, or tries again by himself.
         self._again[name] = math.inf if self.is_owed(name) else self._clock() + _PAUSE
 
+    def expect(self, name: str) -> None:
+        """Have a database tried again as soon as it can be: its machine is replaced."""
+        self._again.pop(name, None)
+
     def close(self) -> None:
         """Follow nobody any more; the nodes go on."""
         for name in list(self.nodes):

@@ -7,7 +7,6 @@ others are looked at all the time, and what faults need is done.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -18,6 +17,7 @@ from conpaas_mysql.equipping import EquippingManager, Round
 from conpaas_mysql.faults import Picture, name_of
 from conpaas_mysql.joiners import Joiners
 from conpaas_mysql.looking import MYSQL
+from conpaas_mysql.replacements import Replacements
 
 #: How often the members of a cluster may lose each other while others join.
 _REVIVALS = 3
@@ -42,14 +42,17 @@ class JoiningManager(EquippingManager):
             AgentError: One of those that were to join cannot, if the round is strict.
         """
         joiners = Joiners(lambda node: self.run_on(node, lambda agent: agent.join_database()))
+        # Nobody waits for these: what fails is tried again when those that join have come in.
+        softly = replace(this, strict=False)
+        replacements = Replacements(lambda node: self._replace(softly, node))
         if self.place.resuming:
             # A node that was put in the place of a lost one before a crash may lack its volumes.
-            softly = replace(this, strict=False)
             yield from self.attempt(softly, self.equip(self.nodes), 0, 0)
         try:
-            yield from self._join(this, joiners)
+            yield from self._join(this, joiners, replacements)
         finally:
             joiners.close()
+            replacements.close()
 
     def give_up_machine(self, node: Node) -> Job[None]:
         """Note that a node is lost, and make sure that no database runs there any more."""
@@ -60,27 +63,42 @@ class JoiningManager(EquippingManager):
 
     # -- those that join ----------------------------------------------------------------------
 
-    def _join(self, this: Round, joiners: Joiners) -> Job[None]:
+    def _join(self, this: Round, joiners: Joiners, replacements: Replacements) -> Job[None]:
         revivals, leaderless, words, share, look_at = 0, 0.0, "", 0, 0.0
         while True:
+            for failure in replacements.advance():
+                self.fail(replace(this, strict=False), failure)
+            if replacements and time.monotonic() < look_at:
+                # Those that join go on by themselves: to follow them would only take time.
+                yield Progress(share, words)
+                continue
+            nodes = dict(joiners.nodes)
             for name, error in joiners.advance():
-                if error is not None and not joiners.may_try_again(name):
+                if this.mends and self._is_lost(nodes[name]):
+                    joiners.expect(name)
+                elif error is not None and not joiners.may_try_again(name):
                     self._fail_of(this, joiners, name, error)
-            if joiners.nodes and time.monotonic() < look_at:
+            at_work = bool(joiners.nodes or replacements)
+            if (at_work or leaderless) and time.monotonic() < look_at:
+                if not at_work:
+                    time.sleep(min(0.5, self.glance / 4))
                 yield Progress(share, words)
                 continue
             look_at = time.monotonic() + self.glance
-            yield from self._attend(this, joiners)
-            picture = self.look(this.without)
-            share, words = joiners.share(picture), joiners.words(picture)
+            yield from self._attend(this, joiners, replacements)
+            picture = self.look(self.apart(this))
+            share, words = joiners.share(picture), _words(joiners, replacements, picture)
             if this.databases and not picture.primary and revivals < _REVIVALS:
                 # Who loses the others is primary until it has noticed.
                 leaderless = leaderless or time.monotonic()
                 joiners.disturb()
                 try:
-                    this.planned |= yield from self.have_primary(this.databases, this.without)
+                    yield from self._go_on(this)
                 except ConPaaSError as error:
-                    if not joiners.nodes or time.monotonic() - leaderless > self.endurance:
+                    waits = joiners.nodes or joiners.owed
+                    if replacements:
+                        leaderless = 0.0  # their data may be what is waited for
+                    elif not waits or time.monotonic() - leaderless > self.endurance:
                         raise
                     yield Progress(share, str(error))
                 else:
@@ -103,9 +121,9 @@ class JoiningManager(EquippingManager):
                 if room > 0 or is_back:
                     room -= 1
                     self._begin(this, joiners, picture, name)
-            if not joiners.nodes:
+            if not joiners.nodes and not replacements:
                 return
-            share, words = joiners.share(picture), joiners.words(picture)
+            share, words = joiners.share(picture), _words(joiners, replacements, picture)
 
     def _may_come_back(self, picture: Picture, name: str) -> bool:
         """Whether a database that is missing may be a member again by itself."""
@@ -137,10 +155,10 @@ class JoiningManager(EquippingManager):
 
     # -- the others ---------------------------------------------------------------------------
 
-    def _attend(self, this: Round, joiners: Joiners) -> Job[None]:
-        """Answer that machines were lost since the round has begun."""
+    def _attend(self, this: Round, joiners: Joiners, replacements: Replacements) -> Job[None]:
+        """Answer that machines were lost since the round has begun; begin to replace them."""
         # Who shall be no member is given back by whom this is done for.
-        known = this.lost | {node.id for node in this.without}
+        known = (this.lost - replacements.due()) | {node.id for node in this.without}
         lost = [node for node in self.place.nodes.lost() if node.id not in known]
         if not lost:
             return
@@ -150,35 +168,47 @@ class JoiningManager(EquippingManager):
             if name := joining.get(node.id):
                 joiners.drop(name)
                 told = f"{name} ({node.address}): its machine was lost while it joined"
-                self._fail_of(this, joiners, name, AgentError(told))
+                if not this.mends:
+                    self._fail_of(this, joiners, name, AgentError(told))
+            if node.role == MYSQL:
+                joiners.expect(name_of(node))
         self._count_databases(this)
-        others = [node for node in lost if node.id not in joining]
         joiners.disturb()
-        # Nobody waits for this: what fails is tried again when those that join have come in.
         softly = replace(this, strict=False)
-        for node in others:
+        for node in lost:
             yield from self.attempt(softly, self.give_up_machine(node), 0, 100)
         yield from self.attempt(softly, self._go_on(this), 0, 100)
         yield from self.attempt(softly, self.balance(softly), 0, 100)
         replaceable = {node.id for node in self.replaceable()}
-        if others := [node for node in others if node.id in replaceable]:
-            yield from self.attempt(softly, self._replace(softly, others), 0, 100)
+        for node in lost:
+            if node.id in replaceable:
+                replacements.add(node)
 
     def _go_on(self, this: Round) -> Job[None]:
         """Have survivors take queries, before anything that takes long."""
-        if this.databases and not self.look(this.without).primary:
-            this.planned |= yield from self.have_primary(this.databases, this.without)
+        apart = self.apart(this)
+        if this.databases and not self.look(apart).primary:
+            this.planned |= yield from self.have_primary(this.databases, apart)
 
-    def _replace(self, this: Round, lost: Sequence[Node]) -> Job[None]:
-        added = yield from scaled(self.exchange(lost), 0, 70)
-        self._count_databases(this)
-        yield from scaled(self.bring_volumes(this), 70, 80)
-        yield from scaled(self.configure(this), 80, 90)
-        yield from scaled(self.balance(this), 90, 100)
-        self.place.tell_removed(list(lost))
-        self.place.tell_added(added)
+    def _replace(self, this: Round, lost: Node) -> Job[None]:
+        """Replace one node; until all is there that it needs, it counts for nothing."""
+        (added,) = yield from scaled(self.exchange([lost]), 0, 80)
+        if added.role == MYSQL:
+            yield from scaled(self.bring_volume(this, added), 80, 90)
+            self._count_databases(this, added)
+        yield from scaled(self.configure(this), 90, 95)
+        yield from scaled(self.balance(this), 95, 100)
+        self.place.tell_removed([lost])
+        self.place.tell_added([added])
 
-    def _count_databases(self, this: Round) -> None:
+    def _is_lost(self, node: Node) -> bool:
+        return node.id in {lost.id for lost in self.place.nodes.lost()}
+
+    def _count_databases(self, this: Round, *added: Node) -> None:
         """Note in a round which databases there are now."""
-        gone = {node.id for node in this.without}
-        this.databases[:] = [node for node in self.databases if node.id not in gone]
+        known = {node.id for node in (*this.databases, *added)}
+        this.databases[:] = [node for node in self.databases if node.id in known]
+
+
+def _words(joiners: Joiners, replacements: Replacements, picture: Picture) -> str:
+    return "; ".join(filter(None, [joiners.words(picture), *replacements.words()]))

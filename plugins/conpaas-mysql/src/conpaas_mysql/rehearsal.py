@@ -29,7 +29,7 @@ from conpaas_mysql.parts import (
     Position,
 )
 from conpaas_mysql.plugin import conpaas_service
-from conpaas_mysql.rehearsed_dumps import RehearsedDumps
+from conpaas_mysql.rehearsed_backups import RehearsedBackups
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -51,6 +51,8 @@ class Stage(theatre.Stage):
         down: Addresses whose servers are not started again when they were killed.
         full: Addresses whose volumes are nearly full.
         hanging: Addresses whose servers do not answer.
+        contents: What all databases hold for users, as a backup has it.
+        lasting: Names of operations with backups that last until they are taken out.
         late: So often a server says yet that it takes queries when it does not any more.
         figures: What else agents measure: gauges without labels, by address and name.
     """
@@ -62,6 +64,8 @@ class Stage(theatre.Stage):
     hanging: set[str] = field(default_factory=set)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
+    contents: str = "first"
+    lasting: set[str] = field(default_factory=set)
 
     def balancers(self) -> list[tuple[str, BalancerPart, set[str]]]:
         """Return the balancers at work: address, part, and names that are drained."""
@@ -98,7 +102,7 @@ class Stage(theatre.Stage):
         return True
 
 
-class RehearsalAgent(RehearsedDumps, VolumeAgent):
+class RehearsalAgent(RehearsedBackups, VolumeAgent):
     """Does in the model what a real agent does on its machine."""
 
     stage: Stage

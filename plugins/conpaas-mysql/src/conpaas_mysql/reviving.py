@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from conpaas.errors import AgentError, ConPaaSError
+from conpaas.errors import AgentError, BusyError, ConPaaSError
 from conpaas.manager.base import Node
 from conpaas.rpc import Job, Progress, patiently, scaled
 from conpaas_mysql.agent import MysqlAgent
@@ -46,6 +46,7 @@ class RevivingManager(LookingManager):
 
         Raises:
             AgentError: It cannot be done now without a risk; says what is waited for.
+            UnreachableError, BusyError: The same, and before long it is another matter.
         """
         if not databases:
             return set()
@@ -144,7 +145,7 @@ class RevivingManager(LookingManager):
             positions |= self._positions(picture, together)
         choice = choose_here(positions, self.noted.cluster, picture.nodes.keys())
         if running := self.look().running:
-            raise AgentError(f"{', '.join(running)} was started meanwhile: it is looked at again")
+            raise BusyError(f"{', '.join(running)} was started meanwhile: it is looked at again")
         node, number = picture.nodes[choice.name], choice.position.number
         yield Progress(60, f"{picture.label(choice.name)} begins, with transaction {number}")
         yield from scaled(self.run_on(node, lambda agent: agent.bootstrap_database()), 60, 100)

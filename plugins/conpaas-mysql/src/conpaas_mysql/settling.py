@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from conpaas.errors import AgentError, ConPaaSError
+from conpaas.errors import AgentError, BusyError, ConPaaSError, UnreachableError
 from conpaas.manager.base import Node
 from conpaas.manager.nodes import NodeState
 from conpaas.rpc import Job, Progress, patiently, scaled, share_of
@@ -32,6 +32,8 @@ class SettlingManager(JoiningManager):
         without: Sequence[Node] = (),
         *,
         strict: bool = True,
+        mends: bool = False,
+        answered: Sequence[Node] | None = None,
     ) -> Job[list[str]]:
         """Bring all nodes to where they belong; repeated, or after a crash, it does what is left.
 
@@ -41,6 +43,9 @@ class SettlingManager(JoiningManager):
             config: The settings to settle for; default: those that are set.
             without: Nodes that are there and shall be no members.
             strict: The first failure ends it; else the rest is done all the same.
+            mends: Nobody else replaces nodes that are lost, before it or meanwhile.
+            answered: Lost nodes that are somebody else's; default: those that were lost before
+                the present job began, as far as that is known.
 
         Returns:
             What failed and was passed over; it is tried again before long.
@@ -53,17 +58,21 @@ class SettlingManager(JoiningManager):
         gone = {node.id for node in without}
         databases = [node for node in self.databases if node.id not in gone]
         until = time.monotonic() + self.patience
-        this = Round(config or self.config, databases, list(without), strict, until)
-        this.lost |= {node.id for node in self.place.nodes.lost()}
+        this = Round(config or self.config, databases, list(without), strict, until, mends)
+        if answered is None:
+            # After a crash it is not known any more: some of them were this job's.
+            replaces_all = mends or self.place.resuming
+            answered = [] if replaces_all else self.place.nodes.lost()
+        this.lost |= {node.id for node in answered}
         yield from scaled(self._leave_out(this), 0, 2)
         yield from self.attempt(this, self.bring_volumes(this), 2, 15)
         yield from self.attempt(this, self.configure(this), 15, 20)
-        this.planned |= yield from scaled(self.have_primary(databases, this.without), 20, 45)
+        yield from scaled(self._take_queries(this), 20, 45)
         yield from self.attempt(this, self.join(this), 45, 75)
         yield from self.attempt(this, self.balance(this), 75, 80)
         yield from self.attempt(this, self._restart(this), 80, 95)
         yield from self.attempt(this, self._clear(this), 95, 100)
-        picture = self.look(this.without)
+        picture = self.look(self.apart(this))
         if databases and not picture.primary:
             raise AgentError("no database takes queries any more: it is tried again")
         self.tell(picture, this.config, this.planned, this.away)
@@ -71,10 +80,12 @@ class SettlingManager(JoiningManager):
             self.noted.is_unsettled = False
         return this.failures
 
-    def settle_anyhow(self, without: Sequence[Node] = ()) -> Job[None]:
+    def settle_anyhow(
+        self, without: Sequence[Node] = (), answered: Sequence[Node] | None = None
+    ) -> Job[None]:
         """Settle as far as it goes: what fails is told, and tried again before long."""
         try:
-            yield from self.settle(without=without, strict=False)
+            yield from self.settle(without=without, strict=False, answered=answered)
         except ConPaaSError as error:
             self.log.warning("the cluster is not settled yet: %s", error)
             yield Progress(100, f"going on, although: {error}")
@@ -126,16 +137,34 @@ class SettlingManager(JoiningManager):
                 # Its machine goes next; it has nothing that the others lack.
                 self.log.warning("%s is not stopped: %s", name_of(node), error)
 
+    def _take_queries(self, this: Round) -> Job[None]:
+        """Have some take queries, unless it is the data of lost ones that is waited for."""
+        until = time.monotonic() + self.endurance
+        while True:
+            try:
+                this.planned |= yield from self.have_primary(this.databases, self.apart(this))
+                return
+            except ConPaaSError as error:
+                lost = {node.id for node in ordered(self.place.nodes.lost(), MYSQL)}
+                if lost - this.lost:
+                    yield Progress(100, f"replacing first what is lost, because: {error}")
+                    return
+                is_passing = isinstance(error, UnreachableError | BusyError)
+                if not is_passing or time.monotonic() > until:
+                    raise
+                yield Progress(0, str(error))
+            time.sleep(min(0.5, self.glance))
+
     def _restart(self, this: Round) -> Job[None]:
         """Start databases again that have to be for their settings, one after the other."""
-        picture = self.look(this.without)
+        picture = self.look(self.apart(this))
         for node in reversed(this.databases):
             name = name_of(node)
             if name not in picture.primary or not picture.statuses[name].outdated:
                 continue
             this.planned.add(name)
             self.noted.expect_start(name)
-            if set(self.look(this.without).ready) - {name}:
+            if set(self.look(self.apart(this)).ready) - {name}:
                 yield Progress(0, f"starting {name} again; the others answer meanwhile")
                 yield from self.drain([node])
                 yield from self.balance(this, but=name)
@@ -145,12 +174,12 @@ class SettlingManager(JoiningManager):
             else:
                 yield Progress(0, f"starting {name} again; it is the only one: nobody answers")
                 yield from self.run_on(node, lambda agent: agent.stop_database())
-                yield from self.have_primary(this.databases, this.without)
+                yield from self.have_primary(this.databases, self.apart(this))
 
     def _clear(self, this: Round) -> Job[None]:
         """Delete the data of databases that were given up: the others have it all."""
         names = {name_of(node) for node in self.place.nodes.all() if node.role == MYSQL}
-        if not self.noted.members - names or not self.look(this.without).primary:
+        if not self.noted.members - names or not self.look(self.apart(this)).primary:
             return
         volumes = {volume.name: volume for volume in self.volumes.all()}
         for name in sorted(self.noted.members - names):

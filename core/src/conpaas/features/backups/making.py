@@ -21,6 +21,8 @@ from conpaas.manager.place import Blob, ManagerPlace
 from conpaas.rpc import Job, Progress, scaled
 
 A = TypeVar("A", bound=BackupAgent)
+#: Key of the store: the backup that a repair puts back, while what is kept may be in pieces.
+_IN_PIECES = "in_pieces"
 
 
 class MakingManager(VolumeManager[A], abc.ABC):
@@ -132,22 +134,50 @@ class MakingManager(VolumeManager[A], abc.ABC):
         self.backups.change(changed)
         return changed
 
-    def put_back(self, backup: Backup) -> Job[None]:
-        """Put a backup in the place of what there is."""
+    def put_back(self, backup: Backup, otherwise: Backup) -> Job[None]:
+        """Put a backup in the place of what there is.
+
+        Args:
+            backup: Which.
+            otherwise: It is what a repair puts back when neither the old nor the new is whole.
+        """
+        self.store[_IN_PIECES] = otherwise.name
+        yield from self.steadily(lambda: self._read(backup))
+        self.backups.change(replace(backup, restored=self._now()))
+        self.store.pop(_IN_PIECES, None)
+        self.log.info("backup %s is restored", backup.name)
+
+    def is_in_pieces(self) -> bool:
+        """Whether a restore has ended half-way."""
+        return _IN_PIECES in self.store or super().is_in_pieces()
+
+    def make_whole(self) -> Job[None]:
+        """End a restore that has ended half-way: put back what it would have gone back to."""
+        yield from scaled(super().make_whole(), 0, 10)
+        if (name := self.store.get(_IN_PIECES)) is None:
+            return
+        backup = next((one for one in self.backups.all() if one.name == name), None)
+        if backup is None:
+            self.place.note(f"the backup {name} is gone: what a restore left half done stays so")
+            self.store.pop(_IN_PIECES)
+            return
+        yield Progress(10, f"putting back {name}")
+        yield from scaled(self.put_back(backup, backup), 10, 100)
+        self.place.note(f"the backup {name} was put back: a restore had ended half-way")
+
+    def _read(self, backup: Backup) -> Job[None]:
         with self.shelf(backup.place).open(backup) as content:
             yield from self.read_backup(content, backup.size)
-        self.backups.change(replace(backup, restored=self._now()))
-        self.log.info("backup %s is restored", backup.name)
 
     def go_back(self, before: Backup, error: ConPaaSError) -> Job[None]:
         """Put back what was there before, and raise the error that made it necessary."""
         yield Progress(0, f"going back to {before.name}, because: {error}")
         try:
-            yield from self.put_back(before)
+            yield from self.put_back(before, before)
         except ConPaaSError as another:
             told = (
                 f"{error}; what was there before could not be put back either ({another}): "
-                f"it is the backup {before.name}, restore that"
+                f"it is the backup {before.name}. {advice(before)}"
             )
         else:
             told = f"{error}; what was there before has been put back"
@@ -187,3 +217,8 @@ class MakingManager(VolumeManager[A], abc.ABC):
     def _now(self) -> str:
         now = dt.datetime.fromtimestamp(self.place.samples.now(), dt.UTC)
         return now.isoformat(timespec="seconds")
+
+
+def advice(backup: Backup) -> str:
+    """Return what to do when a backup is to be put back and could not be."""
+    return f"A repair puts {backup.name} back; to keep what there is now, delete that backup first"

@@ -10,7 +10,7 @@ import msgspec
 from conpaas.errors import ConPaaSError, NotFoundError
 from conpaas.features.backups.agent import BackupAgent
 from conpaas.features.backups.book import BY_HAND, MANAGER, SAFETY, SCHEDULED
-from conpaas.features.backups.making import MakingManager
+from conpaas.features.backups.making import MakingManager, advice
 from conpaas.features.backups.rows import BackupRow, Restored, ScheduleRow, row_of, schedule_row
 from conpaas.features.backups.schedule import Every, hours, next_time, retry_after, superfluous
 from conpaas.features.backups.shelves import shelf_of
@@ -98,21 +98,27 @@ class BackupManager(MakingManager[A], abc.ABC):
         """Put what is in a backup in the place of what the service keeps now.
 
         The backup is tried first: when it is broken, nothing happens to what there is.  If it
-        cannot be read back all the same, what was there before is put back.
+        cannot be read back all the same, what was there before is put back.  A node that dies
+        meanwhile is replaced, and what it was at is begun anew.
         """
         backup = self.backups.find(name)
         self.shelf(backup.place)
         yield Progress(0, f"restoring {name}")
         if not backup.whole:
-            backup = yield from scaled(self.try_backup(backup), 0, 30)
+            backup = yield from scaled(self.steadily(lambda: self.try_backup(backup)), 0, 30)
         else:
-            yield from scaled(self.shelf(backup.place).check(backup), 0, 30)
-        before = None if unsaved else (yield from scaled(self.make_backup(SAFETY), 30, 50))
+            checking = self.steadily(lambda: self.shelf(backup.place).check(backup))
+            yield from scaled(checking, 0, 30)
+        before = None
+        if not unsaved:
+            making = self.steadily(lambda: self.make_backup(SAFETY))
+            before = yield from scaled(making, 30, 50)
         try:
-            yield from scaled(self.put_back(backup), 50, 98)
+            yield from scaled(self.put_back(backup, before or backup), 50, 98)
         except ConPaaSError as error:
             if before is None:
-                raise
+                advised = {**error.to_json(), "message": f"{error}. {advice(backup)}"}
+                raise ConPaaSError.from_json(advised) from error
             yield from scaled(self.go_back(before, error), 50, 98)
         told = f" What was there before is the backup '{before.name}'." if before else ""
         return Restored(name, told)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from conpaas.api import VolumeInfo
-from conpaas.errors import ConPaaSError, InvalidError, NotFoundError
+from conpaas.errors import BusyError, ConPaaSError, InvalidError, NotFoundError
 from conpaas.manager.nodes import Node
 from conpaas.manager.tools import ManagerTools
 from conpaas.nearest import did_you_mean
-from conpaas.rpc import Job, Progress, patiently, scaled, share_of
+from conpaas.rpc import Job, Progress, finished, patiently, scaled, share_of
 
 #: Where volumes are mounted on their nodes.
 DIRECTORY = "/media"
@@ -133,11 +133,18 @@ class NodeVolumes:
         if not (ahead and volume.state == ATTACHED and volume.machine == node.machine):
             volume = yield from scaled(self._desk.attach(volume, node), 0, 60)
         agent, device = self._tools.agent(node), str(volume.device)
+
+        def mount() -> Job[Any]:
+            try:
+                return agent.mount_volume(name=volume.name, device=device)  # type: ignore[no-any-return]  # of any agent
+            except BusyError:
+                if volume.name in agent.list_mounted_volumes():
+                    return finished(None)  # what is at work there may use it, and last
+                raise
+
         # Patiently: after a crash of the manager the agent may still be at it.
-        mounting = patiently(
-            lambda: agent.mount_volume(name=volume.name, device=device), away=_AWAY
-        )
-        yield from scaled(mounting, 60, 100)
+        mounting = patiently(mount, away=_AWAY)
+        yield from scaled(self._tools.while_there(node, mounting), 60, 100)
         return volume
 
     def grow(self, volume: VolumeInfo, size: int) -> Job[VolumeInfo]:
