@@ -328,12 +328,13 @@ def _server(backend: str, server: Member) -> str:
 # A database that stops says so by its answers; one whose machine is gone does not answer at all.
 # One that stands still for a copy answers 404: it keeps its connections and gets no new ones.
 _CHECK = (
-    f" check port {HEALTH_PORT} inter 1s fastinter 200ms downinter 1s rise 2 fall 5"
+    f" check port {HEALTH_PORT} inter 1s fastinter 200ms downinter 1s rise 2 fall 4"
     " on-marked-down shutdown-sessions"
 )
 # Who is being connected to a machine that is gone tries another one after "timeout connect".  When
 # that machine is marked down meanwhile, he is cut like those who were on it: so this is short, and
-# tries are many.  It is the time for a connection of each check, too: of these it takes five.
+# tries are many.  It is the time for a connection of each check, too: of these it takes four.  It
+# is still enough for databases on another continent.
 # Connections may be idle for as long as MariaDB itself lets them (wait_timeout).  Who vanished
 # without a word is noted by the keep-alive of TCP.
 _CONFIGURATION = """\
@@ -345,11 +346,11 @@ global
 
 defaults
     mode tcp
-    timeout connect 250ms
+    timeout connect 500ms
     timeout client 8h
     timeout server 8h
     timeout check 3s
-    retries 24
+    retries 12
     option redispatch 1
     option clitcpka
     option srvtcpka
