@@ -96,7 +96,8 @@ def test_backups_are_made_by_themselves_and_tried(shop):
 def test_backups_do_not_lie_with_the_data(shop):
     with pytest.raises(InvalidError, match="has the data itself"):
         shop.service.set_backup_schedule(place=data_volume(1, 0))
-    assert shop.service.get_backup_schedule().place == "manager"
+    schedule = shop.service.get_backup_schedule()
+    assert (schedule.place, schedule.places) == ("manager", ["manager"])
 
 
 def test_a_data_volume_grows_and_where_it_must_be_detached_its_database_pauses(shop, monkeypatch):
