@@ -56,7 +56,7 @@ def shop():
 def test_a_backup_is_made_verified_and_restored(shop):
     made = shop.run(shop.service.backup())
     checked = shop.run(shop.service.verify_backup(name=made.name))
-    assert checked.verified.endswith(": 1 database, 1 table, 3 rows")
+    assert (checked.verified, checked.found) == ("good", "1 database, 1 table, 3 rows")
     shop.sql("DELETE FROM shop.cake WHERE id > 1", "CREATE DATABASE newer")
     restored = shop.run(shop.service.restore(name=made.name))
     assert shop.cakes() == 3
@@ -84,7 +84,7 @@ def test_backups_are_made_by_themselves_and_tried(shop):
 
     eventually(once_more, 60)
     first = made()[0]
-    assert ": 1 database, 1 table, 3 rows" in first.verified
+    assert first.found == "1 database, 1 table, 3 rows"
     eventually(lambda: next_one() > dt.datetime.now(dt.UTC))
     due = next_one()
     shop.cluster.sampling_clock.advance(seconds=24 * 3600)

@@ -205,7 +205,7 @@ class Nutshell:
         if password is not None:
             self._say(f"User '{USERNAME}', password '{password}' (shown this once)")
         if password is None:
-            self._say("cps-tools is set up for it, and tells what there is to type")
+            self._say("cps-tools is set up for it. What you have: cps-tools application list")
             return
         self._say("cps-tools is set up for it. Try next:")
         self._say("")
