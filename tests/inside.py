@@ -36,3 +36,13 @@ class Inside:
     def idle(self):
         """Wait until the manager is there, or back, and no job of the first service is at work."""
         self.wait(lambda: not self.manager.runner.busy("service 1"))
+
+    def vanish(self, node):
+        """Delete a node's machine by hand."""
+        (cloud_id,) = [i for i, m in self.cluster.machines.items() if m.number == node.machine]
+        self.cluster.provider.vanish(cloud_id)
+
+    def look(self):
+        """Look at the nodes as the watch does, and wait until no job is at work."""
+        self.cluster.look()
+        self.idle()

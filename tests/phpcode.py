@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from conpaas.features.code.packing import packed
 
 #: Says the version three times: of the script, of what it includes, and of a file that it reads.
 _INDEX = """\
@@ -67,11 +67,7 @@ def probe(version: str, **more: str) -> dict[str, str]:
 
 def pack(to: Path, files: Mapping[str, str]) -> Path:
     """Write a tar.gz of files that expands in the current directory; return it."""
-    with tarfile.open(to, "w:gz") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(text.encode()), 0o644
-            tar.addfile(info, io.BytesIO(text.encode()))
+    to.write_bytes(packed(files, form="w:gz"))
     return to
 
 

@@ -6,7 +6,6 @@ axe-core checks what can be checked by a program of WCAG 2.2 at level AA, and it
 import contextlib
 import importlib.util
 import io
-import tarfile
 import threading
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from playwright.sync_api import expect
 from conpaas.api import Jobs, Users
 from conpaas.director.models import User
 from conpaas.errors import ConPaaSError
+from conpaas.features.code.packing import packed
 from conpaas.features.credits.director.tables import CreditEntry
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
@@ -231,10 +231,4 @@ def _cluster_databases(cluster, aid, stage):
 
 
 def _archive(name="run.sh", text=b"sleep 300 & wait"):
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as into:
-        info = tarfile.TarInfo(name)
-        info.size = len(text)
-        into.addfile(info, io.BytesIO(text))
-    made.seek(0)
-    return made
+    return io.BytesIO(packed({name: text}, form="w:gz"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import tarfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +11,8 @@ from chromium import PATIENCE, job_done, press, start_application, visit, watche
 from e2e import Nutshell, wait_for
 from person import Person
 from playwright.sync_api import Page, expect
+
+from conpaas.features.code.packing import packed
 
 USERNAME, PASSWORD, NEW_PASSWORD = "berta", "correct horse", "battery staple"
 SCRIPTS = {
@@ -55,13 +55,7 @@ def to_service(page: Page, seen: dict[str, Any]) -> None:
 
 def archive(**more: str) -> bytes:
     """Return an archive of the five scripts."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for name, text in (SCRIPTS | more).items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(text.encode()), 0o755
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return content.getvalue()
+    return packed(SCRIPTS | more, mode=0o755, form="w:gz")
 
 
 def led(page: Page, row: int, script: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import generate
 import pytest
 from documents import DOCS, ROOT, Block, Normal, blocks, typed
 from e2e import Nutshell, wait_for
@@ -50,7 +50,7 @@ def named(page: Path) -> str:
 
 
 def test_the_generated_pages_are_those_of_the_code() -> None:
-    pages: dict[str, str] = runpy.run_path(str(DOCS / "generate.py"))["pages"]()
+    pages = generate.pages()
     there = {path.name: path.read_text() for path in (DOCS / "reference").glob("*.md")}
     stale = sorted(name for name in {*pages, *there} if pages.get(name) != there.get(name))
     assert stale == [], "run: make docs"

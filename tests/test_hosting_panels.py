@@ -1,12 +1,12 @@
 """The panels of services that host web applications: where it is, PHP, how it is served."""
 
 import io
-import tarfile
 
 import pytest
 from hosting import hosting_plugins
 from looking import logged_in
 
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
 
@@ -42,13 +42,7 @@ PATH = "/applications/1/services/1"
 
 def archive(*names, **texts):
     """Return an archive of empty files, and of files with texts."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as into:
-        for name, text in {**dict.fromkeys(names, ""), **texts}.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text)
-            into.addfile(info, io.BytesIO(text.encode()))
-    return packed.getvalue()
+    return packed({**dict.fromkeys(names, ""), **texts}, form="w:gz")
 
 
 # -- where it is --------------------------------------------------------------------------

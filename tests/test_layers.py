@@ -256,18 +256,8 @@ def _declared(package: Path) -> set[str]:
 
 
 def test_imports_have_no_circles() -> None:
-    assert circles([one for one in imports() if not (one.typing or one.late)]) == []
-
-
-def test_late_imports_make_one_circle_on_purpose() -> None:
-    # The shell carries out what is typed by what it was begun by.
-    assert circles([one for one in imports() if not one.typing]) == [
-        ["conpaas.cli.dispatch", "conpaas.cli.shell"]
-    ]
-
-
-def test_imports_for_type_checkers_add_no_circle() -> None:
-    assert circles(list(imports())) == [["conpaas.cli.dispatch", "conpaas.cli.shell"]]
+    # Not even late ones, and those for type checkers.
+    assert circles(list(imports())) == []
 
 
 def circles(edges: list[Import]) -> list[list[str]]:

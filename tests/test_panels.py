@@ -1,13 +1,13 @@
 """The panels that features and plugins put on a service's page: code, git, volumes, scripts."""
 
 import io
-import tarfile
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from looking import logged_in
 
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload
 from conpaas.testing.cluster import Cluster
 
@@ -16,13 +16,7 @@ SLEEPS = {"run": "sleep 60 & wait", "interrupt": "sleep 60 & wait"}
 
 def archive(**scripts):
     """Return an archive of scripts."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as into:
-        for name, text in scripts.items():
-            info = tarfile.TarInfo(f"{name}.sh")
-            info.size = len(text)
-            into.addfile(info, io.BytesIO(text.encode()))
-    return made.getvalue()
+    return packed({f"{name}.sh": text for name, text in scripts.items()}, form="w:gz")
 
 
 @pytest.fixture

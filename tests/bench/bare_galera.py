@@ -1,122 +1,163 @@
-"""MariaDB with Galera by hand on this machine, configured as the service configures it."""
+"""MariaDB with Galera by hand, on machines as those of the service, configured as it configures.
+
+The machines are bare instances with the nutshell's image, size and volumes.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
-import tempfile
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import pymysql
 from harness import BenchError, wait_until
+from machines import BareCloud, init_of
 
+from conpaas.clouds.base import CloudMachine
 from conpaas.errors import ConPaaSError
-from conpaas_mysql.testing import Databases, Node
+from conpaas_mysql.client import session
+from conpaas_mysql.configuration import Configuration
+from conpaas_mysql.directories import Directories
 
 _PROGRAM = "/usr/sbin/mariadbd"
+_VOLUME = 2048  #: MB
 #: 4 when it has all data, and takes queries.
 _STATE = """\
 SELECT variable_value FROM information_schema.global_status
 WHERE variable_name = 'wsrep_local_state'"""
 
 
+@dataclass(frozen=True)
+class _Machine:
+    """A bare machine: its name in the cluster, its root as seen from here, its volume there."""
+
+    name: str
+    machine: CloudMachine
+    root: Path
+    volume: str
+
+    @property
+    def address(self) -> str:
+        return str(self.machine.address)
+
+    @property
+    def directories(self) -> Directories:
+        return Directories(Path("/"), Path(self.volume))
+
+    def seen(self, path: Path) -> Path:
+        """Return where a file of the machine is, seen from here."""
+        return self.root / path.relative_to("/")
+
+
 class BareGalera:
-    """Two servers at most: one that begins a cluster, and one that joins it."""
+    """Two machines: one whose server begins a cluster, and one whose server joins it.
 
-    def __init__(self) -> None:
-        # On the disk that machines are on, not in memory.
-        self._directory = Path(tempfile.mkdtemp(prefix="conpaas-bench-", dir="/var/tmp"))
-        self._directory.chmod(0o755)
-        self._first: tuple[Databases, Node, subprocess.Popen[bytes]] | None = None
+    Args:
+        cloud: Where they are made.
+        like: The address of a database of the service, the only one: whose configuration,
+            certificates among it, they have.
+    """
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-        shutil.rmtree(self._directory)
+    def __init__(self, cloud: BareCloud, like: str) -> None:
+        self._cloud = cloud
+        self._first, self._second = (self._machine(f"mysql-{number}") for number in (1, 2))
+        for machine in (self._first, self._second):
+            self._configure(machine, like)
+        self._server: subprocess.Popen[bytes] | None = None
 
     def create(self) -> float:
         """Set up a server and begin a cluster; return the seconds until it answered a query."""
-        self._end()
-        databases = Databases(self._directory)
-        node = databases.machine()
-        _configure(databases, node)
+        if self._server is not None:
+            self._end(self._first, self._server)
+        self._empty(self._first)
         begin = time.perf_counter()
-        options = str(node.root / "etc/conpaas-mysql/mariadb.cnf")
-        done = subprocess.run(
-            [
-                "mariadb-install-db", f"--defaults-file={options}", "--user=mysql",
-                "--skip-test-db", "--skip-name-resolve",
-                "--auth-root-authentication-method=socket",
-            ],
-            capture_output=True, text=True, check=False,
+        self._run(
+            self._first,
+            "mariadb-install-db", f"--defaults-file={self._first.directories.options_file}",
+            "--user=mysql", "--skip-test-db", "--skip-name-resolve",
+            "--auth-root-authentication-method=socket",
         )  # fmt: skip
-        if done.returncode != 0:
-            raise BenchError(f"mariadb-install-db: {done.stdout}{done.stderr}")
-        server = _start(node, "--wsrep-new-cluster")
-        self._first = databases, node, server
-        wait_until(lambda: _asks(node, _STATE) == "4", "the bare database does not answer")
+        self._server = self._start(self._first, "--wsrep-new-cluster")
         return time.perf_counter() - begin
 
     def fill(self, megabytes: int) -> None:
         """Put data in."""
-        assert self._first is not None
         for statement in filling(megabytes):
-            self._first[1].rows(statement)
+            _rows(self._first, statement)
 
     def join(self) -> float:
-        """Have another server join, and leave; return the seconds until it had all data."""
-        assert self._first is not None
-        databases, *_ = self._first
-        node = databases.machine()
-        _configure(databases, node)
-        data = node.volume / "data"
-        data.mkdir()
-        shutil.chown(data, "mysql")
+        """Have the other server join, and leave; return the seconds until it had all data."""
+        self._empty(self._second)
         begin = time.perf_counter()
-        server = _start(node)
-        wait_until(lambda: _asks(node, _STATE) == "4", "the bare database has not joined")
+        server = self._start(self._second)
         wall = time.perf_counter() - begin
-        server.terminate()
-        server.wait(60)
-        databases.nodes.remove(node)
-        shutil.rmtree(node.root)
+        self._end(self._second, server)
         return wall
 
-    def _end(self) -> None:
-        if self._first is not None:
-            _, node, server = self._first
-            server.kill()
-            server.wait()
-            shutil.rmtree(node.root)
-            self._first = None
+    def _machine(self, name: str) -> _Machine:
+        machine = self._cloud.create(name)
+        volume = self._cloud.attach_volume(machine, name, _VOLUME)
+        root = Path(f"/proc/{self._cloud.init_of(machine)}/root")
+        return _Machine(name, machine, root, volume)
 
+    def _configure(self, machine: _Machine, like: str) -> None:
+        ours, there = Path(f"/proc/{init_of(like)}/root"), machine.directories
+        self._run(machine, "mkdir", "-p", str(there.configuration), str(there.files))
+        for file in (ours / "etc/conpaas-mysql").iterdir():
+            copy = machine.seen(there.configuration / file.name)
+            copy.write_bytes(file.read_bytes())
+            copy.chmod(0o644)
+        config = Configuration.read(machine.seen(there.options_file))
+        before = str(Path(config.server["datadir"]).parent)
+        options = {
+            name: value.replace(before, machine.volume).replace(like, machine.address)
+            for name, value in config.server.items()
+        }
+        addresses = ",".join(m.address for m in (self._first, self._second))
+        options["wsrep_cluster_address"] = f"gcomm://{addresses}"
+        options["wsrep_node_name"] = machine.name
+        config = replace(config, sections={**config.sections, "mysqld": options})
+        machine.seen(there.options_file).write_text(config.text)
 
-def _configure(databases: Databases, node: Node) -> None:
-    """Have a configuration written, and nothing else: what was begun with it is ended."""
-    node.agent.configure_database(databases.part(node, databases.nodes), databases.secrets)
-    node.supervisor.shutdown()
+    def _empty(self, machine: _Machine) -> None:
+        there = machine.directories
+        own = [str(there.data), str(there.temporary), str(there.cache), str(there.server_run)]
+        self._run(machine, "rm", "-rf", *own)
+        self._run(machine, "install", "-d", "-o", "mysql", "-g", "mysql", *own)
 
-
-def _start(node: Node, *more: str) -> subprocess.Popen[bytes]:
-    options = node.root / "etc/conpaas-mysql/mariadb.cnf"
-    with (node.root / "server.log").open("wb") as log:
-        return subprocess.Popen(
-            [_PROGRAM, f"--defaults-file={options}", *more],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+    def _start(self, machine: _Machine, *more: str) -> subprocess.Popen[bytes]:
+        options = machine.directories.options_file
+        server = subprocess.Popen(
+            self._cloud.command(machine.machine, _PROGRAM, f"--defaults-file={options}", *more),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        wait_until(lambda: _state(machine) == "4", f"the bare {machine.name} is no member")
+        return server
+
+    def _end(self, machine: _Machine, server: subprocess.Popen[bytes]) -> None:
+        self._run(machine, "pkill", "-x", "mariadbd")
+        server.wait(60)
+
+    def _run(self, machine: _Machine, *words: str) -> None:
+        command = self._cloud.command(machine.machine, *words)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BenchError(f"{words[0]}: {done.stdout}{done.stderr}")
 
 
-def _asks(node: Node, statement: str) -> str:
+def _state(machine: _Machine) -> str:
     # Until it listens, and while it has no data, it answers nothing.
     with contextlib.suppress(ConPaaSError, pymysql.err.MySQLError):
-        ((value,),) = node.rows(statement)
+        ((value,),) = _rows(machine, _STATE)
         return str(value)
     return ""
+
+
+def _rows(machine: _Machine, statement: str) -> list[tuple[object, ...]]:
+    with session(machine.seen(machine.directories.socket), "", "", seconds=20.0) as connection:
+        return connection.rows(statement)
 
 
 def filling(megabytes: int) -> list[str]:

@@ -1,11 +1,12 @@
 """The MySQL service beside MariaDB with Galera by hand (needs root).
 
 Queries: ``mariadb-slap`` with 8 connections that are kept asks a database straight, and through a
-balancer (glb) before the same one.  Adding a node: from ``add_nodes`` until the new database has
-all data, beside a bare ``mariadbd`` that joins another one, on this machine, with the same
-configuration and as much data.  A new service: from ``start`` until a query is answered, beside
-``mariadb-install-db`` and a server that begins a cluster.  Makes a nutshell called ``bench`` and
-destroys it at the end.
+balancer (glb) before the same one.  Adding a node: from ``add_nodes``, with the making of its
+machine and its volume, until the new database has all data, beside a bare ``mariadbd`` that joins
+another one, with the same configuration, on machines with volumes that are there already, and as
+much data.  A new service: from ``start`` until a query is answered, beside ``mariadb-install-db``
+and a server that begins a cluster, on a machine that is there already.  Makes a nutshell called
+``bench`` and destroys it at the end.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 from bare_galera import BareGalera, filling
 from harness import BenchError, Figure, alternate, median_of
-from machines import Application, Service, nutshell
+from machines import Application, BareCloud, Service, nutshell
 
 from conpaas.rpc import finish
 
@@ -29,16 +31,20 @@ _DATA = 64  #: MB of the data that a joining database gets
 
 def measure(runs: int) -> Iterator[Figure]:
     """Measure all three."""
-    with nutshell(), BareGalera() as bare:
+    few = max(2, runs // 2)
+    with ExitStack() as stack:
+        stack.enter_context(nutshell())
         application = Application()
-        few = max(2, runs // 2)
+        service = application.service("mysql")
+        service.manager.set_password(password=_PASSWORD)
+        direct = service.manager.get_address().host
+        cloud = BareCloud()
+        stack.callback(cloud.down)
+        bare = BareGalera(cloud, like=direct)
         base, ours = alternate(bare.create, lambda: _create(application), runs=few)
         yield Figure(
             "a new MySQL service to its first query", median_of(base), median_of(ours), "s", 2.0
         )
-        service = application.service("mysql")
-        service.manager.set_password(password=_PASSWORD)
-        direct = service.manager.get_address().host
         finish(service.manager.add_nodes(nodes={"glb": 1}))
         balanced = service.manager.get_address().host
         if direct == balanced:

@@ -101,15 +101,10 @@ class Service:
 
 
 def init_of(address: str) -> int:
-    """Return the first process of the machine that has an address."""
+    """Return the first process of the nutshell's machine that has an address."""
     config = make.load_config(Places(NAME).config)
     section = {k: v for k, v in config.clouds["local"].items() if k != "driver"}
-    cloud = LocalCloud("local", LocalCloud.Settings(**section), NAME)
-    (machine,) = (m for m in cloud.list_machines() if m.address == address)
-    init = cloud.driver.instances.init(machine.id)
-    if init is None:
-        raise BenchError(f"the machine {address} does not run")
-    return init.pid
+    return _init_of(LocalCloud("local", LocalCloud.Settings(**section), NAME), address)
 
 
 class BareCloud:
@@ -135,6 +130,20 @@ class BareCloud:
         wait_until(lambda: _answers(address), "the bare instance does not answer")
         return machine
 
+    def init_of(self, machine: CloudMachine) -> int:
+        """Return the first process of an instance."""
+        return _init_of(self._cloud, str(machine.address))
+
+    def command(self, machine: CloudMachine, *words: str) -> list[str]:
+        """Return the command that runs another one in an instance, within its limits."""
+        machines = self._cloud.driver.store.machines_directory
+        return ["lxc-attach", "-P", str(machines), "-n", machine.id, "--", *words]
+
+    def attach_volume(self, machine: CloudMachine, name: str, size: int) -> str:
+        """Give an instance a new volume of so many MB; return where it is mounted there."""
+        volume = self._cloud.create_volume(name, size, {})
+        return self._cloud.attach_volume(volume.id, machine.id)
+
     def destroy(self, machine: CloudMachine) -> None:
         """Destroy an instance."""
         self._cloud.destroy_machine(machine.id)
@@ -142,6 +151,14 @@ class BareCloud:
     def down(self) -> None:
         """Remove it."""
         self._cloud.down()
+
+
+def _init_of(cloud: LocalCloud, address: str) -> int:
+    (machine,) = (m for m in cloud.list_machines() if m.address == address)
+    init = cloud.driver.instances.init(machine.id)
+    if init is None:
+        raise BenchError(f"the machine {address} does not run")
+    return init.pid
 
 
 def _answers(address: str) -> bool:

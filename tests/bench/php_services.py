@@ -6,7 +6,6 @@ import contextlib
 import io
 import re
 import subprocess
-import tarfile
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from harness import BenchError, wait_until
 from machines import Service
 
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload, finish
 
 #: Says on which machine it runs.
@@ -35,14 +35,8 @@ def address_of(service: Service) -> str:
 
 def put_code(service: Service, files: Mapping[str, str]) -> str:
     """Upload code and enable it; return the version."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
-    archive.seek(0)
-    upload = Upload(archive, "code.tar.gz", len(archive.getvalue()))
+    content = packed(files, form="w:gz")
+    upload = Upload(io.BytesIO(content), "code.tar.gz", len(content))
     version = str(service.manager.upload_code(filename=upload).codeVersionId)
     finish(service.manager.enable_code(code_version=version))
     return version

@@ -1,7 +1,6 @@
 """``cps-director check`` explains each misconfiguration in a sentence."""
 
 import dataclasses
-import os
 import socket
 
 import pytest
@@ -145,10 +144,19 @@ def test_a_missing_program_is_told_with_its_package(config, monkeypatch, program
     assert f"{program} is missing: apt install {package}" in told(config)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_cannot_be_written_is_explained(config, tmp_path):
-    (tmp_path / "locked").mkdir(mode=0o500)
-    assert "is not writable" in told(director(config, run_dir=str(tmp_path / "locked" / "run")))
+def test_a_directory_that_cannot_be_written_is_explained(config, tmp_path, monkeypatch):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    # Root may write everywhere, whatever the mode.
+    monkeypatch.setattr(check.os, "access", lambda path, mode: path != locked)
+    said = told(director(config, run_dir=str(locked / "run")))
+    assert f"[director] run_dir: {locked} is not writable" in said
+
+
+def test_a_file_where_a_directory_should_be_is_explained(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = told(director(config, run_dir=str(tmp_path / "file" / "run")))
+    assert f"[director] run_dir: {tmp_path / 'file'} is not a directory" in said
 
 
 def test_a_data_directory_that_others_may_look_into_is_explained(config):

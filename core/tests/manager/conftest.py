@@ -21,6 +21,9 @@ class Application(Inside):
     def nodes(self, *states):
         return self.manager.book.nodes(1, *states)
 
+    def machine_of(self, node):
+        return self.cluster.machine(node.machine)
+
     def service_events(self):
         """Return what the service manager was called for, and for how many nodes."""
         return self.manager.host(1).store["events"]

@@ -48,14 +48,6 @@ class Application(Inside):
         (found,) = [n for n in self.manager.book.nodes(1) if n.role == role]
         return found
 
-    def vanish(self, node):
-        (cloud_id,) = [i for i, m in self.cluster.machines.items() if m.number == node.machine]
-        self.cluster.provider.vanish(cloud_id)
-
-    def look(self):
-        self.cluster.look()
-        self.idle()
-
     def words(self):
         """Return what the last job said, step by step."""
         return [step.message for step in self.manager.runner.report(self.last_job()).steps]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import tarfile
 from collections import UserDict
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from conpaas import files
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError, BusyError
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload
 from conpaas.scripts.runs import Run
 from conpaas.supervisor.process import ProcessSupervisor
@@ -56,14 +56,8 @@ class Machine:
         return self.agent
 
     def upload(self, version: str, **scripts: str) -> None:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as archive:
-            for name, text in scripts.items():
-                info = tarfile.TarInfo(f"{name}.sh")
-                info.size = len(text.encode())
-                archive.addfile(info, io.BytesIO(text.encode()))
-        packed.seek(0)
-        self.agent.update_code(version, Upload(packed), 1 << 20, 100)
+        code = packed({f"{name}.sh": text for name, text in scripts.items()})
+        self.agent.update_code(version, Upload(io.BytesIO(code)), 1 << 20, 100)
 
     @property
     def notes(self) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,69 +11,13 @@ import pytest
 
 from conpaas.certificates import Role
 from conpaas.errors import AgentError, ConPaaSError, InvalidError, WrongStateError
-from conpaas.rpc import Upload
 from conpaas.state import State
 from conpaas.testing import Cluster
 from conpaas.testing.waiting import eventually
+from conpaas_generic.testing import Generic
 
 NOTES = 'echo "$(basename $0) $*" >> "$HOME/notes"\n'
 NOTE_ALL = dict.fromkeys(("init", "notify", "run", "interrupt", "cleanup"), NOTES)
-
-
-class Generic:
-    """A generic service on a cluster, and short ways to use it."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.aid = cluster.application()
-        self.user: Any = cluster.service("generic", self.aid)
-
-    def start(self, **scripts: str) -> None:
-        self.enable(self.upload(**scripts))
-        self.cluster.run(self.user.start())
-
-    def upload(self, **scripts: str) -> str:
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            for name, text in (scripts or {"README": "nothing"}).items():
-                info = tarfile.TarInfo(f"{name}.sh")
-                info.size = len(text)
-                archive.addfile(info, io.BytesIO(text.encode()))
-        content = packed.getvalue()
-        upload = Upload(io.BytesIO(content), "code.tar.gz", len(content))
-        return str(self.user.upload_code(filename=upload).codeVersionId)
-
-    def enable(self, version: str) -> None:
-        self.cluster.run(self.user.enable_code(code_version=version))
-
-    def add(self, count: int) -> None:
-        self.cluster.run(self.user.add_nodes(nodes={"count": count}))
-
-    def remove(self, count: int) -> None:
-        self.cluster.run(self.user.remove_nodes(nodes={"count": count}))
-
-    @property
-    def state(self) -> State:
-        return self.cluster.state(self.aid, 1)
-
-    @property
-    def active(self) -> str:
-        return next(code.codeVersionId for code in self.user.list_codes() if code.current == "*")
-
-    @property
-    def agents(self) -> list[Any]:
-        return [host.agent for host in self.cluster.agents(self.aid, 1)]
-
-    def notes(self) -> list[list[str]]:
-        """Return what each node has noted, oldest node first."""
-        paths = [agent.root / "root/notes" for agent in self.agents]
-        return [p.read_text().split("\n")[:-1] if p.exists() else [] for p in paths]
-
-    def statuses(self, script: str) -> list[str]:
-        return [getattr(row, script) for row in self.user.get_script_status()]
-
-    def quiet(self) -> bool:
-        return not any(agent.is_running() for agent in self.agents)
 
 
 @pytest.fixture

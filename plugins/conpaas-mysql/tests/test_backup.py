@@ -99,6 +99,8 @@ def test_databases_and_accounts_come_back_on_all_members(
     members: list[Node], member: Node
 ) -> None:
     before = seen(member)
+    own = "SELECT User, Host, Priv FROM mysql.global_priv WHERE User IN ('sst', 'monitor', 'root')"
+    accounts = [one.rows(f"{own} ORDER BY User, Host") for one in members]
     backup = written(member)
     with member.sql() as session:
         session.run("CREATE DATABASE newer")
@@ -112,6 +114,8 @@ def test_databases_and_accounts_come_back_on_all_members(
         assert one.rows("SELECT User FROM mysql.user WHERE User = 'other'") == []
     read(member, backup)
     assert seen(member) == before, "repeated, it is the same"
+    assert [one.rows(f"{own} ORDER BY User, Host") for one in members] == accounts
+    assert all(len(rows) >= 2 for rows in accounts), "the service's own accounts stay"
 
 
 def test_a_backup_comes_back_in_a_fresh_cluster_whose_password_stays(

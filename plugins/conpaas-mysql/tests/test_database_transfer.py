@@ -73,6 +73,33 @@ def test_a_member_that_is_killed_while_it_gets_a_copy_begins_anew_by_itself(
     assert "openssl based encryption" in words or "Using stunnel for SSL encryption" in words
 
 
+def test_a_donor_that_galera_has_forgotten_takes_queries_again(databases: Databases) -> None:
+    databases.transfer = "mariabackup"
+    first = with_data(databases)
+    before = sums(first)
+    second = databases.machine()
+    databases.configure()
+    second.agent.database.start(join=True)
+    frozen = freeze(receives_backup)
+    eventually(lambda: first.status().state == 2)
+    second.kill(stay_down=True)
+    # The script notices while its server has nobody else, and is no member of anything.
+    eventually(lambda: not first.status().is_primary)
+    thaw(frozen)
+    log = first.agent.database.log
+    eventually(lambda: "SST sending failed" in log.read_text())
+    first.rows("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'")
+    eventually(lambda: "a copy of it was cut off" in first.status().trouble)
+    assert not first.status().is_primary
+    assert first.status().position >= 0
+    first.promote()
+    assert is_synced(first)
+    assert sums(first) == before
+    second.join()
+    assert sums(second) == before
+    assert first.status().members == ("mysql-1", "mysql-2")
+
+
 def test_two_on_one_machine_get_copies_by_mariabackup_at_once(databases: Databases) -> None:
     databases.transfer = "mariabackup"
     with_data(databases)
@@ -81,7 +108,8 @@ def test_two_on_one_machine_get_copies_by_mariabackup_at_once(databases: Databas
     databases.configure()
     in_parallel(*(node.join for node in two))
     assert len({str(sums(node)) for node in databases.nodes}) == 1
-    assert all(len(node.status().members) == 4 for node in two)
+    # On a busy machine a member may be missed for a moment.
+    eventually(lambda: all(len(node.status().members) == 4 for node in two))
     for node in two:
         assert "SST failed" not in node.agent.database.log.read_text()
 

@@ -179,6 +179,31 @@ def test_what_befalls_another_one_for_good_does_not_keep_a_joiner_out(
     assert theatre.host.manager.is_outdated()
 
 
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_donor_that_is_forgotten_is_started_again_and_the_copy_begins_anew(
+    theatre: Theatre, is_killed: bool
+) -> None:
+    theatre.start(glb=1)
+    assert theatre.write()
+    job = begin(theatre, mysql=1)
+    theatre.world.forget(theatre.address("mysql-1"))
+    if is_killed:
+        theatre.kill("mysql-2")
+    assert not theatre.write()
+    see(theatre, theatre.write)
+    see(theatre, lambda: "takes queries again" in " ".join(theatre.history()))
+    finish(theatre, job)
+    assert theatre.primary() == ["mysql-1", "mysql-2"]
+
+
+def test_a_forgotten_donor_among_others_joins_them_again(theatre: Theatre) -> None:
+    theatre.start(mysql=3)
+    theatre.world.forget(theatre.address("mysql-2"))
+    theatre.settle()
+    assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3"]
+    assert all(theatre.world.takes_queries(theatre.address(f"mysql-{n}")) for n in (1, 2, 3))
+
+
 def lose_member(theatre: Theatre) -> None:
     theatre.break_machines("mysql-2")
 

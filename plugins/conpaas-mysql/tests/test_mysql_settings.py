@@ -43,6 +43,33 @@ def test_a_value_that_cannot_be_is_refused(
     assert theatre.user.get_mysql_config() == MysqlConfig()
 
 
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [
+        ("max_connections", (10, 10_000)),
+        ("innodb_buffer_pool_size", ("16M", "1024G", "auto")),
+        ("wait_timeout", (10, 31_536_000)),
+        ("max_allowed_packet", ("1M", "1G")),
+        ("dump_limit", (1, 1 << 30)),
+        ("suspect_after", (2, 60)),
+    ],
+)
+def test_the_least_and_the_most_are_allowed(
+    theatre: Theatre, setting: str, values: tuple[Any, ...]
+) -> None:
+    for value in values:
+        theatre.run(theatre.user.set_mysql_config(**{setting: value}))
+        assert getattr(theatre.user.get_mysql_config(), setting) == value
+
+
+def test_a_volume_may_have_all_that_volumes_may_have(theatre: Theatre) -> None:
+    most = theatre.host.volume_limit
+    theatre.run(theatre.user.set_mysql_config(volume_size=most))
+    assert theatre.user.get_mysql_config().volume_size == most
+    with pytest.raises(InvalidError, match=f"at most {most} MB, not {most + 1}"):
+        theatre.user.set_mysql_config(volume_size=most + 1)
+
+
 def test_how_long_a_silent_database_is_waited_for_is_told_to_all(theatre: Theatre) -> None:
     theatre.start(mysql=2)
     theatre.run(theatre.user.set_mysql_config(suspect_after=15))

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from conpaas import features
+from conpaas.features.code.packing import packed
 from conpaas.plugins import Plugins
 from conpaas.rpc import Upload
 from conpaas.testing import Cluster, theatre
-from conpaas_web.rehearsal import RehearsalAgent, RehearsalPlugin, Stage, packed
+from conpaas_web.rehearsal import RehearsalAgent, RehearsalPlugin, Stage
 from conpaas_web.topology import FILES
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conpaas.errors import AgentError, InvalidError
+from conpaas.features.code.packing import packed
 from conpaas.state import State
 
 
@@ -124,7 +125,6 @@ def test_an_archive_without_an_index_is_told(theatre: Any) -> None:
     from io import BytesIO
 
     from conpaas.rpc import Upload
-    from conpaas_web.rehearsal import packed
 
     def note(*names: str, **more: Any) -> str:
         content = packed(dict.fromkeys(names, "x"))

@@ -136,7 +136,7 @@ def _extra(index: Index, words: list[str], asked: bool) -> None:
     else:
         from conpaas.cli.shell import interact
 
-        interact(index)
+        interact(index, lambda typed: run_words(index, "", typed))
 
 
 def _as_failure(error: Exception) -> Failure:

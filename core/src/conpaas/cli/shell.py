@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from collections.abc import Callable
 
 from conpaas.cli.complete import offered
-from conpaas.cli.dispatch import run_words
 from conpaas.cli.index import Index
 
 _PROMPT = "cps> "
 
 
-def interact(index: Index) -> None:
-    """Run what is typed, line by line, until ``exit`` or the end of the input."""
+def interact(index: Index, run: Callable[[list[str]], object]) -> None:
+    """Have run what is typed, line by line, until ``exit`` or the end of the input.
+
+    Args:
+        index: The commands that can be completed.
+        run: Runs the words of a line, and tells what is wrong with them.
+    """
     if sys.stdin.isatty():
         _complete_with(index)
         print("Type <object> <operation> [arguments], help, or exit.")
@@ -33,7 +38,7 @@ def interact(index: Index) -> None:
         if words[:1] in (["exit"], ["quit"]):
             break
         if words and words[0] != "shell":
-            run_words(index, "", words)
+            run(words)
 
 
 def _complete_with(index: Index) -> None:

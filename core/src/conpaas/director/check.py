@@ -106,7 +106,9 @@ def _programs(config: DirectorConfig) -> Iterator[str]:
 def _directories(config: DirectorConfig) -> Iterator[str]:
     for key, path in (("data_dir", config.data), ("run_dir", config.run)):
         there = next(parent for parent in (path, *path.parents) if parent.exists())
-        if not os.access(there, os.W_OK):
+        if not there.is_dir():
+            yield f"[director] {key}: {there} is not a directory"
+        elif not os.access(there, os.W_OK):
             yield f"[director] {key}: {there} is not writable"
     there = next(parent for parent in (config.data, *config.data.parents) if parent.exists())
     free = shutil.disk_usage(there).free

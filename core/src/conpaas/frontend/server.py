@@ -80,6 +80,17 @@ def make_app(sender: Sender, director_url: str, plugins: Plugins, metrics_token:
     Errors(site).install(app)
     app.add_route("/static/{name:path}", assets)
     app.add_route(METRICS_PATH, metrics)
+    _add_pages(app, site)
+    pages = PluginPages(site)
+    app.add_route("/plugins/{plugin}/{path:path}", pages)
+    templates.globals["credit_page"] = pages.path("credits")
+    templates.globals["menu"] = lambda admin: [
+        *MENU, *(ADMINISTRATION if admin else ()), *pages.links(admin)
+    ]  # fmt: skip
+    return app
+
+
+def _add_pages(app: App, site: Site) -> None:
     app.add_route("/", Dashboard(site))
     app.add_route("/login", Login(site))
     app.add_route("/logout", Logout(site))
@@ -113,10 +124,3 @@ def make_app(sender: Sender, director_url: str, plugins: Plugins, metrics_token:
     app.add_route("/audit", AuditPage(site))
     app.add_route("/objects/{name}", ObjectPage(site))
     app.add_route("/objects/{name}/operations/{operation}", ObjectOperations(site))
-    pages = PluginPages(site)
-    app.add_route("/plugins/{plugin}/{path:path}", pages)
-    templates.globals["credit_page"] = pages.path("credits")
-    templates.globals["menu"] = lambda admin: [
-        *MENU, *(ADMINISTRATION if admin else ()), *pages.links(admin)
-    ]  # fmt: skip
-    return app

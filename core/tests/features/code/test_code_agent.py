@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,18 +13,9 @@ from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError, InvalidError
 from conpaas.features.code import agent as agent_module
 from conpaas.features.code.agent import CodeAgent
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload, arguments_from_json, find_operation
 from conpaas.supervisor.process import ProcessSupervisor
-
-
-def archive(**files: str) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text)
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return packed.getvalue()
 
 
 @pytest.fixture
@@ -47,15 +37,15 @@ def update(agent: CodeAgent, version: str, content: bytes) -> bool:
 
 
 def test_a_version_is_unpacked_once(make: Callable[[], CodeAgent]) -> None:
-    assert update(make(), "code-a", archive(one="1"))
-    assert not update(make(), "code-a", archive(other="2"))
+    assert update(make(), "code-a", packed({"one": "1"}))
+    assert not update(make(), "code-a", packed({"other": "2"}))
     assert [path.name for path in make().code_path("code-a").iterdir()] == ["one"]
     assert make().list_code() == ["code-a"]
 
 
 def test_only_what_is_needed_is_kept(make: Callable[[], CodeAgent]) -> None:
     for version in ("code-a", "code-b", "git-0123abc"):
-        update(make(), version, archive(one="1"))
+        update(make(), version, packed({"one": "1"}))
     make().keep_code(["code-b", "code-gone"])
     assert make().list_code() == ["code-b"]
     assert [path.name for path in make().code_directory.iterdir()] == ["code-b"]
@@ -63,9 +53,9 @@ def test_only_what_is_needed_is_kept(make: Callable[[], CodeAgent]) -> None:
 
 def test_an_archive_that_means_harm_leaves_nothing(make: Callable[[], CodeAgent]) -> None:
     with pytest.raises(InvalidError, match=r"code-a: \.\./evil leads out of the archive"):
-        update(make(), "code-a", archive(**{"../evil": "1"}))
+        update(make(), "code-a", packed({"../evil": "1"}))
     with pytest.raises(InvalidError, match="more than"):
-        update(make(), "code-a", archive(big="1" * (1 << 20) + "1"))
+        update(make(), "code-a", packed({"big": "1" * (1 << 20) + "1"}))
     assert list(make().code_directory.iterdir()) == []
 
 
@@ -83,16 +73,16 @@ def test_a_crash_while_unpacking_leaves_no_version(
     with monkeypatch.context() as patch:
         patch.setattr(agent_module, "unpack", die)
         with pytest.raises(Crash):
-            update(make(), "code-a", archive(one="1"))
+            update(make(), "code-a", packed({"one": "1"}))
     assert make().list_code() == []
-    update(make(), "code-a", archive(one="1"))
+    update(make(), "code-a", packed({"one": "1"}))
     assert [path.name for path in make().code_directory.iterdir()] == ["code-a"]
 
 
 def test_a_crash_while_removing_leaves_no_half_version(
     make: Callable[[], CodeAgent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    update(make(), "code-a", archive(one="1"))
+    update(make(), "code-a", packed({"one": "1"}))
 
     def die(path: Path) -> None:
         raise Crash
@@ -102,7 +92,7 @@ def test_a_crash_while_removing_leaves_no_half_version(
         with pytest.raises(Crash):
             make().keep_code([])
     assert make().list_code() == []
-    assert update(make(), "code-a", archive(one="1"))
+    assert update(make(), "code-a", packed({"one": "1"}))
     assert [path.name for path in make().code_directory.iterdir()] == ["code-a"]
 
 
@@ -114,7 +104,7 @@ def test_a_full_disk_is_told(
 
     monkeypatch.setattr(agent_module, "unpack", full)
     with pytest.raises(AgentError, match="cannot be unpacked: No space left on device"):
-        update(make(), "code-a", archive(one="1"))
+        update(make(), "code-a", packed({"one": "1"}))
 
 
 @pytest.mark.parametrize("version", ["", "..", "code-a/../b", "/etc", "code-", ".code-a", "a b-c"])

@@ -7,126 +7,24 @@ import io
 import os
 import tarfile
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_service import Page, PageManager, PagePlugin
 
-from conpaas import features, hookimpl
+from conpaas import features
 from conpaas.api import Services
 from conpaas.director.config import LimitsSection
-from conpaas.errors import (
-    AgentError,
-    InvalidError,
-    NotFoundError,
-    TooLargeError,
-    WrongStateError,
-)
-from conpaas.features.code.agent import CodeAgent, VersionId
-from conpaas.features.code.manager import CodeManager, UploadedCode
-from conpaas.features.code.versions import CodeVersion
-from conpaas.manager.base import Node
+from conpaas.errors import AgentError, InvalidError, NotFoundError, TooLargeError, WrongStateError
+from conpaas.features.code.manager import UploadedCode
+from conpaas.features.code.packing import packed
 from conpaas.plugins import Plugins
-from conpaas.rpc import Job, Progress, Upload, expose, finish
-from conpaas.service import Role, Service
+from conpaas.rpc import Upload, finish
 from conpaas.state import State
 from conpaas.testing import Cluster
-
-
-def archive(**files: str | bytes) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            data = content.encode() if isinstance(content, str) else content
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return packed.getvalue()
-
-
-def tar_of(name: str, content: str) -> bytes:
-    return archive(**{name: content})
-
-
-class PageAgent(CodeAgent):
-    """Shows the page of the version in use; refuses one that is called broken."""
-
-    @expose()
-    def use(self, version: VersionId) -> None:
-        if (self.code_path(version) / "broken").exists():
-            raise AgentError(f"{version} is broken")
-        self.store["version"] = version
-        self.store["used"] = [*self.store.get("used", []), version]
-
-    @expose(reads=True)
-    def page(self) -> str:
-        return (self.code_path(self.store["version"]) / "page").read_text()
-
-
-class PageManager(CodeManager[PageAgent]):
-    """Puts a page on all nodes."""
-
-    def initial_code(self) -> tuple[str, bytes]:
-        return "default.tar", archive(page="welcome")
-
-    def put_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
-        yield from self.send_code(version, nodes)
-        yield Progress(50, "using it")
-        self.ask_all(lambda agent: agent.use(version.id), nodes)
-
-    def on_start(self, nodes: list[Node]) -> Job[None]:
-        yield from self.put_code(self.active_code, nodes)
-
-    @expose(reads=True)
-    def pages(self) -> list[str]:
-        """Return the page of every node."""
-        return self.ask_all(lambda agent: agent.page())
-
-
-class PagePlugin:
-    @hookimpl
-    def conpaas_service(self) -> Service:
-        return Service(
-            name="page",
-            title="Page",
-            manager=PageManager,
-            agent=PageAgent,
-            roles=(Role("node", "Shows"),),
-        )
-
-
-class Page:
-    def __init__(self, cluster: Cluster) -> None:
-        self.cluster = cluster
-        self.aid = cluster.application()
-        self.user: Any = cluster.service("page", self.aid)
-
-    def upload(
-        self, content: bytes, name: str = "code.tar", description: str = "", **more: Any
-    ) -> Any:
-        upload = Upload(io.BytesIO(content), name, len(content))
-        return self.user.upload_code(filename=upload, description=description, **more)
-
-    def enable(self, version: str) -> Any:
-        return self.cluster.run(self.user.enable_code(code_version=version))
-
-    def start(self, nodes: int = 1) -> None:
-        self.cluster.run(self.user.start())
-        if nodes > 1:
-            self.cluster.run(self.user.add_nodes(nodes={"count": nodes - 1}))
-
-    @property
-    def state(self) -> State:
-        return self.cluster.state(self.aid, 1)
-
-    def stars(self) -> dict[str, str]:
-        return {code.codeVersionId: code.current for code in self.user.list_codes()}
-
-    def blobs(self) -> int:
-        directory = self.cluster.manager(self.aid).blobs._directory
-        return len(list(directory.iterdir())) if directory.exists() else 0
 
 
 @pytest.fixture
@@ -141,7 +39,7 @@ def page() -> Iterator[Page]:
 
 def test_what_two_services_have_in_common_stays_while_one_of_them_needs_it(page: Page) -> None:
     other: Any = page.cluster.service("page", page.aid)
-    code = archive(index="the same")
+    code = packed({"index": "the same"})
     mine = page.upload(code).codeVersionId
     theirs = other.upload_code(filename=Upload(io.BytesIO(code), "code.tar", len(code)))
     before = page.blobs()
@@ -154,8 +52,8 @@ def test_what_two_services_have_in_common_stays_while_one_of_them_needs_it(page:
 
 
 def test_a_service_that_is_removed_leaves_no_files_behind(page: Page) -> None:
-    page.upload(archive(index="one"))
-    page.upload(archive(index="two"))
+    page.upload(packed({"index": "one"}))
+    page.upload(packed({"index": "two"}))
     kept = page.cluster.director.files(page.aid)
     assert page.blobs() == 2
     services = page.cluster.api(Services)
@@ -177,7 +75,7 @@ def test_a_new_service_has_the_code_that_came_with_it(page: Page) -> None:
 
 def test_an_upload_is_listed_first_and_not_used(page: Page) -> None:
     page.start()
-    code = page.upload(archive(page="new"), "my code.tar", "better")
+    code = page.upload(packed({"page": "new"}), "my code.tar", "better")
     assert code.codeVersionId.startswith("code-")
     assert len(code.codeVersionId) == len("code-XXXXXX")
     first, second = page.user.list_codes()
@@ -191,27 +89,27 @@ def test_an_upload_is_listed_first_and_not_used(page: Page) -> None:
 def test_bad_archives_are_refused_when_they_are_uploaded_and_leave_nothing(page: Page) -> None:
     for content, why in [
         (b"hello", r"code\.tar is refused: it is no archive"),
-        (archive(**{"../x": "1"}), r"code\.tar is refused: \.\./x leads out"),
-        (archive(**{str(n): "" for n in range(51)}), r"refused: it has more than 50 members"),
+        (packed({"../x": "1"}), r"code\.tar is refused: \.\./x leads out"),
+        (packed({str(n): "" for n in range(51)}), r"refused: it has more than 50 members"),
     ]:
         with pytest.raises(InvalidError, match=why):
             page.upload(content)
     with pytest.raises(InvalidError, match="although its name says zip"):
-        page.upload(archive(page="1"), "code.zip")
+        page.upload(packed({"page": "1"}), "code.zip")
     assert list(page.stars()) == ["code-default"]
     assert page.blobs() == 0
 
 
 def test_a_bad_archive_does_not_take_a_good_one_of_the_same_content_along(page: Page) -> None:
-    good = page.upload(archive(page="1"), "code.tar")
+    good = page.upload(packed({"page": "1"}), "code.tar")
     with pytest.raises(InvalidError):
-        page.upload(archive(page="1"), "code.zip")
+        page.upload(packed({"page": "1"}), "code.zip")
     assert b"".join(page.user.download_code(version=good.codeVersionId).pieces)
 
 
 def test_a_directory_that_everything_lies_in_is_told_and_stripped(page: Page) -> None:
     page.start()
-    content = tar_of("app/page", "wrapped")
+    content = packed({"app/page": "wrapped"})
     code = page.upload(content)
     assert code.note == (
         "All files are in the directory 'app/': upload it again with --strip to leave that out."
@@ -228,7 +126,7 @@ def test_a_directory_that_everything_lies_in_is_told_and_stripped(page: Page) ->
 
 def test_what_cannot_be_stripped_is_refused_and_leaves_nothing(page: Page) -> None:
     with pytest.raises(InvalidError, match=r"no one directory to strip .* page, which is a file"):
-        page.upload(archive(page="flat"), strip=True)
+        page.upload(packed({"page": "flat"}), strip=True)
     assert page.blobs() == 0
 
 
@@ -239,7 +137,7 @@ def test_nodes_keep_what_the_service_says(page: Page, monkeypatch: pytest.Monkey
         "codes_to_keep",
         lambda self: [self.active_code.id, *self.codes_before[:2]],
     )
-    versions = [page.upload(archive(page=text)).codeVersionId for text in "abcd"]
+    versions = [page.upload(packed({"page": text})).codeVersionId for text in "abcd"]
     for version in [*versions, versions[2], versions[3]]:
         page.enable(version)
     (agent,) = page.cluster.agents(page.aid, 1)
@@ -252,7 +150,7 @@ def test_nodes_keep_what_the_service_says(page: Page, monkeypatch: pytest.Monkey
 def test_an_upload_over_the_limit_is_refused(page: Page) -> None:
     page.cluster.manager(page.aid).host(1).upload_limit = 100
     with pytest.raises(TooLargeError):
-        page.upload(archive(page="1"))
+        page.upload(packed({"page": "1"}))
     assert page.blobs() == 0
 
 
@@ -277,7 +175,7 @@ def test_a_large_upload_passes_through_in_pieces(page: Page, tmp_path: Path) -> 
 
 def test_enabling_changes_all_nodes_and_those_that_come(page: Page) -> None:
     page.start(nodes=3)
-    code = page.upload(archive(page="new"))
+    code = page.upload(packed({"page": "new"}))
     done = page.enable(code.codeVersionId)
     assert (done.codeVersionId, done.current) == (code.codeVersionId, "*")
     assert page.user.pages() == ["new"] * 3
@@ -290,7 +188,7 @@ def test_enabling_changes_all_nodes_and_those_that_come(page: Page) -> None:
 
 
 def test_enabling_before_the_start_just_records(page: Page) -> None:
-    code = page.upload(archive(page="new"))
+    code = page.upload(packed({"page": "new"}))
     page.enable(code.codeVersionId)
     assert page.state is State.INIT
     assert page.stars()[code.codeVersionId] == "*"
@@ -305,7 +203,7 @@ def test_enabling_before_the_start_just_records(page: Page) -> None:
 
 def test_enabling_what_fails_leaves_the_old_version_in_use(page: Page) -> None:
     page.start(nodes=2)
-    code = page.upload(archive(broken="", page="new"))
+    code = page.upload(packed({"broken": "", "page": "new"}))
     with pytest.raises(AgentError, match=r"node-2 .* is broken; node-3 .* is broken"):
         page.enable(code.codeVersionId)
     assert page.state is State.RUNNING
@@ -317,7 +215,7 @@ def test_enabling_what_fails_leaves_the_old_version_in_use(page: Page) -> None:
 
 def test_one_node_that_fails_takes_the_others_back(page: Page) -> None:
     page.start(nodes=2)
-    code = page.upload(archive(page="new"))
+    code = page.upload(packed({"page": "new"}))
     second = page.cluster.agents(page.aid, 1)[1].agent
     # Something is in the way on one node only.
     second.code_path(code.codeVersionId).write_text("not a directory")
@@ -332,7 +230,7 @@ def test_enabling_ends_well_wherever_the_manager_is_killed(
     page: Page, monkeypatch: pytest.MonkeyPatch, steps: int, broken: bool
 ) -> None:
     page.start(nodes=2)
-    code = page.upload(archive(page="new", **({"broken": ""} if broken else {})))
+    code = page.upload(packed({"page": "new"} | ({"broken": ""} if broken else {})))
     manager = page.cluster.manager(page.aid).host(1).manager
     job = manager.enable_code(code.codeVersionId)
     with contextlib.suppress(AgentError, StopIteration):
@@ -368,11 +266,11 @@ def test_a_version_that_is_not_there_is_told_with_the_nearest(page: Page) -> Non
 
 
 def test_downloads_have_their_original_name_and_content(page: Page) -> None:
-    content = archive(page="new")
+    content = packed({"page": "new"})
     code = page.upload(content, "größe & co.tar")
     for version, name, expected in [
         (code.codeVersionId, "größe & co.tar", content),
-        (None, "default.tar", archive(page="welcome")),
+        (None, "default.tar", packed({"page": "welcome"})),
     ]:
         download = page.user.download_code(version=version)
         assert (download.filename, download.size) == (name, len(expected))
@@ -384,7 +282,7 @@ def test_downloads_have_their_original_name_and_content(page: Page) -> None:
 def test_the_active_version_cannot_be_deleted(page: Page) -> None:
     with pytest.raises(InvalidError, match="Cannot remove the active code version"):
         page.user.delete_code(code_version="code-default")
-    code = page.upload(archive(page="new"))
+    code = page.upload(packed({"page": "new"}))
     page.enable(code.codeVersionId)
     page.user.delete_code(code_version="code-default")
     assert page.stars() == {code.codeVersionId: "*"}
@@ -393,17 +291,17 @@ def test_the_active_version_cannot_be_deleted(page: Page) -> None:
 
 
 def test_an_archive_goes_with_the_last_version_that_has_it(page: Page) -> None:
-    first, second = (page.upload(archive(page="new")).codeVersionId for _ in range(2))
+    first, second = (page.upload(packed({"page": "new"})).codeVersionId for _ in range(2))
     assert (first != second, page.blobs()) == (True, 1)
     page.user.delete_code(code_version=first)
     assert page.blobs() == 1
-    assert b"".join(page.user.download_code(version=second).pieces) == archive(page="new")
+    assert b"".join(page.user.download_code(version=second).pieces) == packed({"page": "new"})
     page.user.delete_code(code_version=second)
     assert page.blobs() == 0
 
 
 def test_versions_are_not_deleted_while_a_job_is_at_work(page: Page) -> None:
-    code = page.upload(archive(page="new"))
+    code = page.upload(packed({"page": "new"}))
     host = page.cluster.manager(page.aid).host(1)
     page.cluster.manager(page.aid).book.set_state(1, State.ADAPTING, "test")
     with pytest.raises(WrongStateError):

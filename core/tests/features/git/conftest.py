@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
-import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from conpaas import features, hookimpl
 from conpaas.director.config import LimitsSection
 from conpaas.features.code.agent import CodeAgent, VersionId
 from conpaas.features.code.manager import CodeManager
+from conpaas.features.code.packing import packed
 from conpaas.features.code.versions import CodeVersion
 from conpaas.features.git.server import GitServer
 from conpaas.features.git.sshd import Server
@@ -28,16 +27,6 @@ from conpaas.testing import Cluster
 LIMITS = LimitsSection(
     nodes_per_service=5, upload=4 << 20, repository=3 << 20, unpacked=8 << 20, members=2000
 )
-
-
-def archive(**files: str) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content.encode()))
-    return packed.getvalue()
 
 
 class SiteAgent(CodeAgent):
@@ -56,7 +45,7 @@ class SiteManager(CodeManager[SiteAgent]):
     """Puts a page on all nodes."""
 
     def initial_code(self) -> tuple[str, bytes]:
-        return "default.tar", archive(page="welcome")
+        return "default.tar", packed({"page": "welcome"})
 
     def put_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
         yield from self.send_code(version, nodes)
@@ -191,12 +180,6 @@ class App:
         """The files that the director has of the application."""
         directory = self.cluster.config.data / "applications" / str(self.aid) / "blobs"
         return {path.name for path in directory.glob("*")}
-
-
-@pytest.fixture
-def make_archive() -> Any:
-    """Returns a function that packs files."""
-    return archive
 
 
 @pytest.fixture

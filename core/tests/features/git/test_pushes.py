@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload
 from conpaas.state import State
 
@@ -144,10 +145,10 @@ def test_the_subject_is_fit_to_be_shown(app, clone):
     assert len(description) == 200
 
 
-def test_a_push_between_upload_and_enabling_disturbs_neither(app, clone, make_archive):
+def test_a_push_between_upload_and_enabling_disturbs_neither(app, clone):
     clone.write(**{"1__page": "a"}).commit()
     clone.push()
-    upload = Upload(io.BytesIO(make_archive(page="c")), "code.tar")
+    upload = Upload(io.BytesIO(packed({"page": "c"})), "code.tar")
     uploaded = app.first.upload_code(filename=upload)
     newer = clone.write(**{"1__page": "b"}).commit()
     app.cluster.run(app.first.start())

@@ -17,11 +17,12 @@ from conpaas.schema import Option, from_json, to_json
 from conpaas_mysql import galera, starting
 from conpaas_mysql.client import Session, session
 from conpaas_mysql.directories import Directories
+from conpaas_mysql.donors import in_truth
 from conpaas_mysql.mariadb import HEALTH, MariaDb
 from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Position
 from conpaas_mysql.sessions import wait_for_sessions
 from conpaas_mysql.status import database_status
-from conpaas_mysql.waiting import until_synced
+from conpaas_mysql.waiting import stays_forgotten, until_synced
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -148,6 +149,9 @@ class DatabaseAgent(VolumeAgent):
         database = self.database
         yield Progress(0, "joining the cluster")
         self.store[_WANTED] = True
+        if (yield from stays_forgotten(database)):
+            yield Progress(5, "stopping a donor whose copy was cut off")
+            database.stop()
         database.start(join=True)
         try:
             yield from until_synced(database)
@@ -170,7 +174,16 @@ class DatabaseAgent(VolumeAgent):
             with self.administer() as connection:
                 connection.run("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'")
             self.log.warning("the database goes on without those that it has lost")
-        yield from until_synced(self.database, patience=_PROMOTE_TIMEOUT)
+        try:
+            if not (yield from stays_forgotten(self.database)):
+                yield from until_synced(self.database, patience=_PROMOTE_TIMEOUT)
+                return
+        except AgentError:
+            # It may have become one by going on.
+            if not (yield from stays_forgotten(self.database)):
+                raise
+        self.log.warning("the database still waits for a copy that was cut off: started again")
+        yield from self._begin()
 
     @expose(resumes=True, preempts=True)
     def stop_database(self) -> Job[None]:
@@ -281,7 +294,8 @@ class DatabaseAgent(VolumeAgent):
         while time.monotonic() < until and database.is_running:
             try:
                 with session(database.directories.socket) as connection:
-                    return galera.group(connection).is_primary
+                    group = galera.group(connection)
+                    return in_truth(group, database.directories.data).is_primary
             except UnreachableError:
                 time.sleep(0.1)
         return False

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from conpaas.errors import AgentError
 from conpaas.manager.nodes import Node
+from conpaas_mysql.galera import DONOR, SYNCED
 from conpaas_mysql.parts import DatabaseStatus, Position, member_name
 
-#: Galera's states in which a member takes queries: donor, and synced.
-READY_STATES = (2, 4)
+#: Galera's states in which a member takes queries.
+READY_STATES = (DONOR, SYNCED)
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ class Picture:
         """Whether a database is one of those that take queries, or serves as a donor."""
         status = self.statuses.get(name)
         return status is not None and status.is_primary and status.state in READY_STATES
+
+    def is_forgotten(self, name: str) -> bool:
+        """Whether a running database waits for the end of a copy of it that was cut off."""
+        status = self.statuses[name]
+        return status.state == DONOR and not status.is_primary
 
     def component(self, name: str) -> frozenset[str]:
         """Return the names of the databases that a running one sees, itself included."""

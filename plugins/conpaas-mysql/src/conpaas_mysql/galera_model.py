@@ -76,6 +76,7 @@ class Server:
         was_primary: It has since it was started.
         started: When, in seconds.
         donor: Address of whom it gets a whole copy from just now; empty when it gets none.
+        is_forgotten: It waits for ever for the end of a copy that it gave.
     """
 
     address: str
@@ -86,6 +87,7 @@ class Server:
     is_primary: bool = False
     was_primary: bool = False
     donor: str = ""
+    is_forgotten: bool = False
 
     @property
     def data(self) -> Data:
@@ -171,6 +173,11 @@ class World:
                 self._settle()
             return server
 
+    def forget(self, address: str) -> None:
+        """Have a donor not notice that a copy of its data was cut off."""
+        with self.lock:
+            self.servers[address].is_forgotten = True
+
     def finish_copies(self) -> None:
         """Have all that get copies have them, and be quick with those to come."""
         with self.lock:
@@ -214,7 +221,9 @@ class World:
     def takes_queries(self, address: str) -> bool:
         """Whether a server takes queries."""
         server = self.servers.get(address)
-        return server is not None and server.is_primary and not server.donor
+        if server is None or not server.is_primary:
+            return False
+        return not server.donor and not server.is_forgotten
 
     def members(self, address: str) -> list[str]:
         """Return whom a server sees, itself included."""

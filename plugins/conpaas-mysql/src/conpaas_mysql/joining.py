@@ -88,7 +88,7 @@ class JoiningManager(EquippingManager):
                 continue
             missing = self._missing(this, joiners, picture)
             if not this.strict:
-                running = [n for n in missing if picture.statuses[n].is_running]
+                running = [n for n in missing if self._may_come_back(picture, n)]
                 if running and time.monotonic() < this.until:
                     yield Progress(share, f"waiting for {', '.join(running)}")
                     time.sleep(min(0.5, self.patience / 10))
@@ -106,6 +106,10 @@ class JoiningManager(EquippingManager):
             if not joiners.nodes:
                 return
             share, words = joiners.share(picture), joiners.words(picture)
+
+    def _may_come_back(self, picture: Picture, name: str) -> bool:
+        """Whether a database that is missing may be a member again by itself."""
+        return picture.statuses[name].is_running and not picture.is_forgotten(name)
 
     def _missing(self, this: Round, joiners: Joiners, picture: Picture) -> list[str]:
         """Return the names of those that may be had join now."""

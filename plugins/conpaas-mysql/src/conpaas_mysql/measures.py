@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from conpaas.errors import UnreachableError
 from conpaas_mysql import galera
 from conpaas_mysql.client import session
+from conpaas_mysql.donors import in_truth
 from conpaas_mysql.haproxy import Haproxy
 from conpaas_mysql.mariadb import MariaDb
 
@@ -36,7 +37,7 @@ def of_database(database: MariaDb) -> Iterator[Metric]:
             value=began,
         )
     told, limit = _ask(database)
-    group = galera.group_of(told)
+    group = in_truth(galera.group_of(told), database.directories.data)
     yield GaugeMetricFamily(
         "conpaas_galera_primary",
         "Whether the database belongs to the primary component of its cluster.",

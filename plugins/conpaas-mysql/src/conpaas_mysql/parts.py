@@ -83,7 +83,7 @@ class DatabaseStatus:
         is_running: The server runs (it may not be ready).
         is_primary: It belongs to the primary component: it may take queries.
         state: Galera's ``wsrep_local_state``: 1 joining, 2 donor, 3 joined, 4 synced; 0: does not
-            run.
+            run.  A donor that is not primary waits in vain for the end of a copy.
         ready: It takes queries now.
         members: Names of the members that it sees, itself included, sorted; empty when none.
         cluster: Galera's id (UUID) of the state; empty when it is not known.

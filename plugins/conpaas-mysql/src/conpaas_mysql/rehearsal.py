@@ -160,7 +160,7 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         """Begin with the data that is here."""
         yield Progress(0, "bootstrapping")
         self.stage.begin(self, "bootstrap_database")
-        if self.server is None or not self.server.is_primary:
+        if self.server is None or not self.server.is_primary or self.server.is_forgotten:
             if self.server is not None:
                 self.world.leave(self.place.address)
             self.world.bootstrap(self._new_server())
@@ -170,6 +170,8 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         """Run, and fail if that leads to nothing."""
         yield Progress(0, "joining")
         self.stage.begin(self, "join_database")
+        if self.server is not None and self.server.is_forgotten:
+            self.world.leave(self.place.address)
         if self.server is None:
             data = self._disk.read()
             if data is not None:
@@ -195,6 +197,9 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
         self.stage.begin(self, "promote_database")
         if self.server is None:
             raise AgentError("the server does not run")
+        if self.server.is_forgotten:
+            self.world.leave(self.place.address)
+            self.world.bootstrap(self._new_server())
         if not self.server.is_primary:
             self.world.promote(self.place.address)
 
@@ -222,7 +227,7 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
                 used=30 << 20, started=server.started,
             )  # fmt: skip
         hangs = self.place.address in self.stage.hanging
-        ready = server.is_primary and not hangs
+        ready = server.is_primary and not hangs and not server.is_forgotten
         if late := self.stage.late.get(self.place.address, 0):
             self.stage.late[self.place.address] = late - 1
             ready = True
@@ -233,7 +238,7 @@ class RehearsalAgent(RehearsedDumps, VolumeAgent):
             has_data=has_data,
             is_running=True,
             is_primary=ready,
-            state=4 if ready else 0,
+            state=2 if server.is_forgotten else 4 if ready else 0,
             ready=ready,
             members=() if hangs else tuple(sorted(seen)),
             cluster=server.data.cluster,

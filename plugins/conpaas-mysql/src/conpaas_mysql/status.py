@@ -10,6 +10,7 @@ from conpaas_mysql import galera, starting
 from conpaas_mysql.accounts import MONITOR
 from conpaas_mysql.client import session
 from conpaas_mysql.directories import Directories, bytes_in
+from conpaas_mysql.donors import in_truth
 from conpaas_mysql.mariadb import MariaDb
 from conpaas_mysql.parts import DatabasePart, DatabaseStatus
 
@@ -76,7 +77,11 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         )
     names = {member.address: member.name for member in part.members}
     hosts = (address.rpartition(":")[0] for address in group.addresses)
-    lost = "" if group.is_primary else "it has lost most of the cluster: it takes no queries"
+    lost = ""
+    if not group.is_primary:
+        lost = "it has lost most of the cluster: it takes no queries"
+        if group.state == galera.DONOR:
+            lost = "a copy of it was cut off, and it still waits for the end: it takes no queries"
     return DatabaseStatus(
         has_data=starting.is_whole(directories),
         is_running=True,
@@ -101,14 +106,14 @@ def _ask(database: MariaDb) -> tuple[galera.Group, str]:
     socket = database.directories.socket
     try:
         with session(socket) as connection:
-            return galera.group(connection), ""
+            return in_truth(galera.group(connection), database.directories.data), ""
     except UnreachableError as error:
         cause = error.__cause__
         if not isinstance(cause, pymysql.Error) or cause.args[0] != _ACCESS_DENIED:
             raise
     # Users who make users may change this one.
     with session(socket, MONITOR, database.monitor_password) as connection:
-        return galera.group(connection), _LOCKED_OUT
+        return in_truth(galera.group(connection), database.directories.data), _LOCKED_OUT
 
 
 def _used(directories: Directories) -> int:

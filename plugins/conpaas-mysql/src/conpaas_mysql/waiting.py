@@ -11,6 +11,7 @@ from conpaas.rpc import Job, Progress
 from conpaas_mysql import galera
 from conpaas_mysql.client import session
 from conpaas_mysql.directories import bytes_in
+from conpaas_mysql.donors import is_forgotten
 from conpaas_mysql.mariadb import MariaDb
 from conpaas_mysql.status import why_it_ended
 
@@ -22,6 +23,8 @@ RESTARTS = 6
 _PAUSE, _LONG_PAUSE = 0.05, 0.5
 #: Seconds between two times that the data is measured.
 _MEASURE = 1.0
+#: So many times, so many seconds apart, a donor is looked at before it counts as forgotten.
+_LOOKS, _BETWEEN = 5, 0.5
 
 
 def until_synced(
@@ -62,6 +65,17 @@ def until_synced(
         yield Progress(min(90, 10 + ended), _in_words(group, received))
         time.sleep(pause)
         pause = min(pause * 1.1, _LONG_PAUSE)
+
+
+def stays_forgotten(database: MariaDb) -> Job[bool]:
+    """Wait whether Galera has forgotten a server as a donor, or will only just notice."""
+    for _ in range(_LOOKS):
+        group = _group(database)
+        if group is None or not is_forgotten(group, database.directories.data):
+            return False
+        yield Progress(5, "looking whether the end of a copy is noticed")
+        time.sleep(_BETWEEN)
+    return True
 
 
 def _group(database: MariaDb) -> galera.Group | None:

@@ -7,7 +7,6 @@ import io
 import itertools
 import os
 import socket
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload, finish
 from conpaas.testing.node import LoneNode
 from conpaas.testing.waiting import eventually as eventually
@@ -96,15 +96,8 @@ def raw(address: str, first: str, *lines: str, port: int = 80) -> bytes:
 
 def archive(files: Mapping[str, str | bytes]) -> Upload:
     """Return files as code is sent to nodes."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in files.items():
-            data = content.encode() if isinstance(content, str) else content
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime = len(data), 1_700_000_000
-            tar.addfile(info, io.BytesIO(data))
-    packed.seek(0)
-    return Upload(packed)
+    when = dict.fromkeys(files, 1_700_000_000)
+    return Upload(io.BytesIO(packed(files, times=when)))
 
 
 class Node(LoneNode[PhpAgent]):
@@ -199,8 +192,11 @@ class Site:
         node.agent.run_proxy(self.proxy_part([node], [node], permalinks=permalinks))
 
     def close(self) -> None:
-        """End everything."""
+        """End everything, without waiting for the last requests."""
         for node in self.nodes:
             for name in node.supervisor.names():
+                # What is killed while it is still wanted comes back, and nginx does not hear a
+                # signal that it gets while it starts.
+                node.supervisor.stop(name, wait=0)
                 node.supervisor.signal(name, "TERM")
             node.supervisor.shutdown()

@@ -7,9 +7,7 @@ is judged at once.
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Annotated, Any, cast
@@ -17,6 +15,7 @@ from typing import IO, Annotated, Any, cast
 from conpaas.agent.base import AgentPlace
 from conpaas.errors import AgentError
 from conpaas.features.code.agent import VersionId
+from conpaas.features.code.packing import packed
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas.service import Role, Service
@@ -29,18 +28,6 @@ from conpaas_web.parts import CodeCheck, FilesPart, ProxyPart, SessionStore, Web
 from conpaas_web.routing import Script
 from conpaas_web.sessions import Sessions
 from conpaas_web.topology import BACKEND, FILES, PROXY, WEB
-
-
-def packed(files: Mapping[str, str], times: Mapping[str, int] | None = None) -> bytes:
-    """Return a tar of files, given by name; ``times`` are when they were written."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.mtime = (times or {}).get(name, 0)
-            info.size = len(text.encode())
-            tar.addfile(info, io.BytesIO(text.encode()))
-    return archive.getvalue()
 
 
 @dataclass
@@ -191,7 +178,7 @@ class RehearsalAgent(WebAgent):
         """Return what it keeps."""
         self.stage.begin(self, "pack_kept", None)
         times = {name: time for name, (time, _) in self.kept.items()}
-        content = packed({name: text for name, (_, text) in self.kept.items()}, times)
+        content = packed({name: text for name, (_, text) in self.kept.items()}, times=times)
         return Download(iter([gzip.compress(content)]), "kept.tar.gz")
 
     @expose()
