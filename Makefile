@@ -45,6 +45,7 @@ clean:  ## Remove what was made here (not a nutshell: cps-nutshell destroy)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): core/pyproject.toml $(wildcard plugins/*/pyproject.toml) constraints.txt packages.sh
+	@echo "Installing what ConPaaS needs into $(VENV): a minute or two"
 	./packages.sh
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -c constraints.txt -e 'core[dev]' $(patsubst %,-e %,$(PLUGINS))

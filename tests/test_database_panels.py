@@ -201,6 +201,32 @@ def test_a_dump_is_loaded_after_it_was_said_what_that_does_and_downloaded(
     assert browser.get(link).content == dump
 
 
+def test_who_removes_a_service_is_offered_a_dump_first(browser, manager, cluster):
+    offered = f"{PATH}/operations/dump"
+    asked = f"{PATH}/operations/remove"
+    assert offered not in browser.get(asked).links
+    cluster.run(manager.start())
+    page = browser.get(asked)
+    assert "all its data are lost" in page.text
+    assert offered in page.links
+    assert browser.get(offered).status == 200
+
+
+def test_only_volumes_that_may_be_are_offered_for_backups_and_those_with_data_cannot_be_detached(
+    browser, cluster, running
+):
+    cluster.run(running.create_volume(vol_name="shelf", vol_size=300, agent_id="node-2"))
+    page = browser.get(PATH)
+    offered = {one.get("value") for one in page.all("option")}
+    assert {"manager", "shelf"} <= offered
+    assert "mysql-1-1" not in offered
+    assert len(page.all("form", action=f"{PATH}/operations/detach_volume")) == 1
+    assert "Detach shelf" in page.text
+    assert "Delete… shelf" in page.text
+    assert "Grow… mysql-1-1" in page.text
+    assert "Delete… mysql-1-1" not in page.text
+
+
 def test_while_a_service_does_not_run_its_dumps_say_so(browser, manager):
     page = browser.get(PATH)
     assert "there is nothing to download" in page.text

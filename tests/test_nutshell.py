@@ -97,7 +97,8 @@ def test_start_again_keeps_everything_and_takes_new_code(second: Nutshell) -> No
     config = second.config.read_text()
     out = second.ok("start")
     assert "password" not in out
-    assert "cps-tools application create" in out
+    assert "cps-tools application list" in out
+    assert "First app" not in out, "that was the first time"
     assert second.process("worker") != worker
     assert second.config.read_text() == config
     assert greetings(second) == before

@@ -11,7 +11,7 @@ from conpaas import hookimpl
 from conpaas.agent.base import ServiceAgent
 from conpaas.manager.base import ServiceManager
 from conpaas.rpc import Download, Job, Upload, expose
-from conpaas.schema import Option
+from conpaas.schema import DETAIL, Option
 from conpaas.service import Role, Service
 
 
@@ -25,6 +25,7 @@ class Cake:
     number: int
     name: str
     note: str | None
+    recipe: Annotated[str, DETAIL] = ""
 
 
 class Manager(ServiceManager[ServiceAgent]):

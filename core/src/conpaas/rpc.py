@@ -206,6 +206,11 @@ def _operations(cls: Hashable) -> dict[str, Operation]:
     return found
 
 
+def _for_people(text: str) -> str:
+    """Return a docstring's text without the marks that are for its reader in the code."""
+    return text.strip().replace("``", "'")
+
+
 def _describe(name: str, method: Callable[..., Any], marks: dict[str, Any]) -> Operation:
     hints = get_type_hints(method, include_extras=True)
     parameters = tuple(
@@ -218,7 +223,7 @@ def _describe(name: str, method: Callable[..., Any], marks: dict[str, Any]) -> O
     return Operation(
         name=name,
         summary=summary,
-        description=rest.partition("\nArgs:")[0].partition("\nRaises:")[0].strip(),
+        description=_for_people(rest.partition("\nArgs:")[0].partition("\nRaises:")[0]),
         parameters=parameters,
         result=get_args(returned)[2] if is_job else returned,
         is_job=is_job,

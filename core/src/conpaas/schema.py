@@ -21,6 +21,11 @@ MAX_JSON_BYTES = 1 << 20  #: of a request's or an answer's JSON body
 MAX_WHOLE = (1 << 63) - 1  #: more than this no database keeps
 
 
+#: Marks a field of a row that a table has no room for: other formats have it, and whoever asks
+#: for it by its name.
+DETAIL = "conpaas.detail"
+
+
 @dataclass(frozen=True)
 class Check:
     """A rule that a type cannot express.

@@ -81,6 +81,21 @@ def test_the_only_service_that_fits_need_not_be_named(cps, configured, director,
     assert captured.out == "Cake pie eaten.\n"
 
 
+def test_the_only_service_is_looked_for_at_the_director_that_is_named_behind_the_command(
+    cps, configured, director, tmp_path
+):
+    director.answers["/service/list"] = SERVICES
+    director.answers["/applications/1/services/4/eat"] = None
+    own = configured / ".conpaas/cps-tools.conf"
+    other = tmp_path / "other.conf"
+    other.write_text(own.read_text())
+    own.write_text("[cps-tools]\ndirector_url = https://127.0.0.1:1\ntoken = t0ken\n")
+    assert cps("cps-bakery", "eat", "1", "pie", "--conf-file", str(other)) == 0
+    assert len(director.requests) == 2
+    assert cps("cps-bakery", "eat", "1", "pie") != 0
+    assert len(director.requests) == 2
+
+
 @pytest.mark.parametrize("service", ["4", "Shop"])
 def test_a_service_that_is_named_is_not_taken_for_an_argument(
     cps, configured, director, capsys, service

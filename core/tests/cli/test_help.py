@@ -4,6 +4,8 @@ import subprocess
 
 import pytest
 
+from conpaas.cli.help import example
+
 
 @pytest.fixture
 def told(cps, capsys):
@@ -59,6 +61,18 @@ def test_the_help_of_an_operation_tells_arguments_defaults_and_an_example(told):
     ):
         assert line in lines
     assert "Not shown" not in text
+
+
+def test_an_example_of_settings_sets_one_of_them():
+    setting = {"group": "argument", "required": False, "kind": "choice", "name": "warm"}
+    command = {
+        "operation": "set_oven",
+        "arguments": [
+            {**setting, "name": "heat", "flags": ("--heat",), "kind": "integer", "choices": {}},
+            {**setting, "flags": ("-w", "--warm"), "choices": {"on": "on", "off": "off"}},
+        ],
+    }
+    assert example(command, "cps-bakery") == "cps-bakery set_oven --warm on"
 
 
 def test_global_options_that_an_operation_uses_itself_are_not_offered_twice(told):

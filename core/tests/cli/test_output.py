@@ -57,6 +57,15 @@ def test_columns_are_chosen_and_unknown_ones_told_with_the_nearest(cakes, cps, c
     assert "there is no column 'nmae'; did you mean 'name'?" in capsys.readouterr().err
 
 
+def test_a_table_leaves_out_what_it_has_no_room_for_unless_it_is_asked_for(cakes, director):
+    row = {"number": 1, "name": "pie", "note": None, "recipe": "long"}
+    director.answers[f"{PATH}/list_cakes"] = [row]
+    assert cakes().splitlines()[0] == "number name note"
+    assert cakes("-c", "recipe").splitlines()[2:] == ["long"]
+    assert json.loads(cakes("-f", "json")) == [row]
+    assert cakes("-f", "csv").splitlines()[0] == "number,name,note,recipe"
+
+
 def test_the_formats_of_other_programs_hold_exactly_the_result(cakes):
     assert json.loads(cakes("-f", "json")) == CAKES
     yaml = pytest.importorskip("yaml")

@@ -99,6 +99,12 @@ def test_a_new_password_is_typed_twice_and_not_shown(terminal, director):
     assert not any(secret in shown for secret in ("one", "two", "three"))
 
 
+def test_a_password_that_is_not_typed_is_missing(terminal, director):
+    code, shown = terminal("cps-bakery", "set_password", "1", "1", types=[("Password:", "\x04")])
+    assert code == 2
+    assert "the option --password is missing" in shown
+
+
 def test_a_new_password_may_come_through_a_pipe(installed, configured, director):
     director.answers["/applications/1/services/1/set_password"] = None
     words = ("set_password", "1", "1")

@@ -3,16 +3,20 @@
 import json
 import os
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from conpaas.clouds.local import LocalCloud, LocalSettings
 from conpaas.errors import CloudError
 from conpaas.images import Recipe, build_base, build_local_image, prune_images
-from conpaas.images import build as building
 from conpaas.images.build import DIRECTORY
 from conpaas.images.code import Distribution
+from conpaas.images.directory import building, note_layers
 
+DAY = 24 * 3600
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="images are built by root")
 
 
@@ -61,10 +65,10 @@ def test_a_failed_build_shows_the_end_of_the_log_and_leaves_nothing(tmp_path):
 @needs_root
 def test_two_builds_wait_for_each_other(tmp_path):
     told = []
-    with building._building(tmp_path, told.append):
+    with building(tmp_path, told.append):
         child = os.fork()
         if child == 0:
-            with building._building(tmp_path, lambda text: (tmp_path / "told").write_text(text)):
+            with building(tmp_path, lambda text: (tmp_path / "told").write_text(text)):
                 os._exit(0 if (tmp_path / "first-is-done").exists() else 1)
         while not (tmp_path / "told").exists():
             pass
@@ -87,19 +91,82 @@ def test_the_digest_of_code_follows_the_code_and_not_its_tests(tmp_path):
     assert ours.digest != before
 
 
+@needs_root
 def test_pruning_keeps_the_newest_and_what_machines_boot_from(tmp_path):
     cloud, images = tmp_path / "cloud", tmp_path / "images"
     for age, name in enumerate(("conpaas-used", "conpaas-old", "conpaas-kept", "conpaas-new")):
-        (images / name / "etc").mkdir(parents=True)
-        os.utime(images / name, (age, age))
+        _image(images, name, asked=age)
     (cloud / "machines/m-1").mkdir(parents=True)
     (cloud / "machines/m-1/meta.json").write_text(json.dumps({"image": "conpaas-used"}))
     (images / ".users").mkdir()
     (images / ".users/here").symlink_to(cloud)
     (images / ".users/gone").symlink_to(tmp_path / "gone")
-    assert prune_images(images, keep="conpaas-kept") == ["conpaas-old"]
+    assert prune_images(images, keep=["conpaas-kept"]) == ["conpaas-old"]
     assert sorted(os.listdir(images)) == [
         ".lock", ".users", "conpaas-kept", "conpaas-new", "conpaas-used"
     ]  # fmt: skip
     assert os.listdir(images / ".users") == ["here"]
-    assert prune_images(images, keep="conpaas-kept") == []
+    assert prune_images(images, keep=["conpaas-kept"]) == []
+
+
+@needs_root
+def test_pruning_keeps_the_newest_few_with_the_same_packages_and_what_they_are_made_of(tmp_path):
+    now = time.time()
+    for days in range(1, 6):
+        for base in ("base-a", "base-b"):
+            _image(tmp_path, f"conpaas-{base[-1]}{days}", now - days * DAY, base, "wheels-1")
+    _image(tmp_path, "conpaas-c40", now - 40 * DAY, "base-c", "wheels-2")
+    for layer, days in (("a", 9), ("b", 8), ("c", 40), ("d", 7)):
+        _layer(tmp_path, f"base-{layer}", now - days * DAY)
+    for layer, days in (("1", 9), ("2", 40), ("3", 0)):
+        _layer(tmp_path, f"wheels-{layer}", now - days * DAY)
+    told = []
+    gone = prune_images(tmp_path, progress=told.append)
+    assert sorted(gone) == [
+        "base-c", "conpaas-a4", "conpaas-a5", "conpaas-b4", "conpaas-b5", "conpaas-c40", "wheels-2"
+    ]  # fmt: skip
+    assert told == ["removing 5 images and 2 layers that nothing uses any more"]
+    assert not {*gone} & {*os.listdir(tmp_path)}
+
+
+@needs_root
+def test_pruning_that_has_no_more_time_leaves_the_rest_for_the_next_time(tmp_path):
+    for age in range(5):
+        _image(tmp_path, f"conpaas-{age}", asked=age)
+    told = []
+    assert prune_images(tmp_path, seconds=0, progress=told.append) == []
+    assert told[1] == "  4 images will go the next time"
+    assert len(prune_images(tmp_path)) == 4
+
+
+@needs_root
+def test_pruning_leaves_the_images_that_others_have_just_asked_for(tmp_path):
+    now = time.time()
+    for minutes in range(10):
+        _image(tmp_path, f"conpaas-{minutes}", now - 60 * minutes)
+    assert prune_images(tmp_path) == []
+
+
+@needs_root
+def test_pruning_leaves_the_image_that_a_cloud_without_machines_boots_from_now_on(tmp_path):
+    images = tmp_path / "images"
+    for age in range(9):
+        _image(images, f"conpaas-{age}", asked=age)
+    settings = LocalSettings(directory=str(tmp_path / "cloud"), images=str(images))
+    for image in ("conpaas-1", "conpaas-2"):
+        LocalCloud("local", replace(settings, image=image), "test").image()
+    gone = prune_images(images, newest=1)
+    assert gone == [f"conpaas-{age}" for age in (0, 1, 3, 4, 5, 6, 7)]
+
+
+def _image(directory, name, asked, *layers):
+    (directory / name / "etc").mkdir(parents=True)
+    if layers:
+        (directory / name / "opt/conpaas").mkdir(parents=True)
+        note_layers(directory / name, layers)
+    os.utime(directory / name, (asked, asked))
+
+
+def _layer(directory, name, asked):
+    (directory / name).mkdir()
+    os.utime(directory / name, (asked, asked))

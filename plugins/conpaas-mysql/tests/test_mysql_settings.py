@@ -12,6 +12,7 @@ import pytest
 from conpaas.errors import AgentError, InvalidError
 from conpaas.kept_settings import from_store, to_store
 from conpaas.state import State
+from conpaas_mysql.charts import MEMORY_LIMIT
 from conpaas_mysql.settings import MysqlConfig
 from conpaas_mysql.theatre import Theatre
 
@@ -85,6 +86,20 @@ def test_the_page_about_databases_tells_every_setting_and_its_default() -> None:
     page = (Path(__file__).parents[3] / "docs/how-to/run-a-database.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", page, re.MULTILINE)
     assert rows == [(name, str(value)) for name, value in asdict(MysqlConfig()).items()]
+
+
+def test_more_memory_for_data_than_a_machine_has_is_refused_and_no_database_is_stopped(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=2)
+    for name, memory in (("mysql-1", 2 << 30), ("mysql-2", 1 << 30)):
+        stage.figures[theatre.address(name)] = {MEMORY_LIMIT: float(memory)}
+    theatre.look()
+    stage.events.clear()
+    with pytest.raises(InvalidError, match=r"innodb_buffer_pool_size is 1G: .* has 1024 MB"):
+        theatre.user.set_mysql_config(innodb_buffer_pool_size="1G")
+    assert stage.events == []
+    theatre.run(theatre.user.set_mysql_config(innodb_buffer_pool_size="1023M"))
 
 
 def test_nothing_to_set_is_refused(theatre: Theatre) -> None:

@@ -56,7 +56,7 @@ def shop():
 def test_a_backup_is_made_verified_and_restored(shop):
     made = shop.run(shop.service.backup())
     checked = shop.run(shop.service.verify_backup(name=made.name))
-    assert checked.verified.endswith(": 1 database, 1 table, 3 rows")
+    assert (checked.verified, checked.found) == ("good", "1 database, 1 table, 3 rows")
     shop.sql("DELETE FROM shop.cake WHERE id > 1", "CREATE DATABASE newer")
     restored = shop.run(shop.service.restore(name=made.name))
     assert shop.cakes() == 3
@@ -84,7 +84,7 @@ def test_backups_are_made_by_themselves_and_tried(shop):
 
     eventually(once_more, 60)
     first = made()[0]
-    assert ": 1 database, 1 table, 3 rows" in first.verified
+    assert first.found == "1 database, 1 table, 3 rows"
     eventually(lambda: next_one() > dt.datetime.now(dt.UTC))
     due = next_one()
     shop.cluster.sampling_clock.advance(seconds=24 * 3600)
@@ -96,7 +96,8 @@ def test_backups_are_made_by_themselves_and_tried(shop):
 def test_backups_do_not_lie_with_the_data(shop):
     with pytest.raises(InvalidError, match="has the data itself"):
         shop.service.set_backup_schedule(place=data_volume(1, 0))
-    assert shop.service.get_backup_schedule().place == "manager"
+    schedule = shop.service.get_backup_schedule()
+    assert (schedule.place, schedule.places) == ("manager", ["manager"])
 
 
 def test_a_data_volume_grows_and_where_it_must_be_detached_its_database_pauses(shop, monkeypatch):

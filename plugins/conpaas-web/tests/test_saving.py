@@ -208,7 +208,7 @@ def test_a_backup_is_verified_and_restored_on_every_node(writing: Any) -> None:
     writing.start(backend=2, web=1)
     writing.agents()["node-4"].write("data/cat", "meow", 1)
     name = writing.run(writing.user.backup()).name
-    assert "1 file in data, 4 bytes" in writing.run(writing.user.verify_backup(name=name)).verified
+    assert "1 file in data, 4 bytes" in writing.run(writing.user.verify_backup(name=name)).found
     for agent in writing.agents().values():
         agent.write("data/cat", "hiss", 2)
     writing.run(writing.user.restore(name=name))

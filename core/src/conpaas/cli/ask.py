@@ -37,7 +37,11 @@ def secret(prompt: str, missing: str) -> str:
     if sys.stdin.isatty():
         import getpass
 
-        text = getpass.getpass(prompt)
+        try:
+            text = getpass.getpass(prompt)
+        except EOFError:
+            print(file=sys.stderr)
+            text = ""
     else:
         text = sys.stdin.readline().rstrip("\r\n") if not sys.stdin.closed else ""
     if not text:

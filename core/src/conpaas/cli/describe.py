@@ -7,12 +7,12 @@ import enum
 import json
 import types
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from conpaas.api import Services
 from conpaas.cli.shapes import Argument, Command
 from conpaas.rpc import JobReport, Operation, Parameter, PerRole, Upload
-from conpaas.schema import Hint
+from conpaas.schema import DETAIL, Hint
 from conpaas.service import Role
 
 FORMATS = ("table", "json", "yaml", "csv", "value")
@@ -178,11 +178,18 @@ def _result(operation: Operation) -> tuple[str, tuple[str, ...], tuple[str, ...]
     if hint is JobReport:
         columns = _JOB_COLUMNS if result == "rows" else _fields(hint)[:-1]  # without its steps
         return result, columns, ("created", "finished")
-    return result, _fields(hint) if dataclasses.is_dataclass(hint) else (), ()
+    if not dataclasses.is_dataclass(hint):
+        return result, (), ()
+    return result, _in_table(hint) if result == "rows" else _fields(hint), ()
 
 
 def _fields(hint: Any) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(hint))
+
+
+def _in_table(hint: Any) -> tuple[str, ...]:
+    hints = get_type_hints(hint, include_extras=True)
+    return tuple(name for name in _fields(hint) if DETAIL not in get_args(hints[name])[1:])
 
 
 def _switches(operation: Operation, result: str, taken: Collection[str]) -> list[Argument]:

@@ -26,11 +26,15 @@ class Usage(Failure):
 
 
 class Missing(Usage):
-    """A positional argument was left out; ``given`` are those that were not."""
+    """A positional argument was left out.
 
-    def __init__(self, message: str, given: list[str]) -> None:
+    ``given`` are those that were not, ``settings`` the global options among the words.
+    """
+
+    def __init__(self, message: str, given: list[str], settings: dict[str, str]) -> None:
         super().__init__(message)
         self.given = given
+        self.settings = settings
 
 
 class Unreachable(Failure):

@@ -108,6 +108,11 @@ def example(command: Command, program: str) -> str:
     counts = [one for one in command["arguments"] if one["group"] == "role"]
     if counts:
         words += [counts[-1]["flags"][0], "2"]
+    if command["operation"].startswith("set_"):
+        # Settings that are not given stay: without any, it would do nothing.
+        given = [one for one in command["arguments"] if one["group"] == "argument"]
+        chosen = [one for one in given if one["choices"] and not one["required"]]
+        words += [word for one in chosen[:1] for word in (one["flags"][-1], _sample(one))]
     return " ".join(words)
 
 

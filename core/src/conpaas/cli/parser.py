@@ -164,7 +164,8 @@ def _place(places: list[Argument], loose: list[str], parsed: Parsed) -> None:
     places = sorted(places, key=lambda one: not one["required"])
     required = [one for one in places if one["required"]]
     if len(loose) < len(required):
-        raise Missing(f"the argument <{required[len(loose)]['metavar']}> is missing", loose)
+        what = required[len(loose)]["metavar"]
+        raise Missing(f"the argument <{what}> is missing", loose, parsed.settings)
     for number, text in enumerate(loose):
         if number < len(places):
             argument = places[number]

@@ -33,6 +33,8 @@ def run(command: Command, words: list[str], options: dict[str, str]) -> str:
     except Missing as missing:
         if not command["of_service"] or not missing.given:
             raise
+        # Where the director is may stand behind the command.
+        options |= missing.settings
         with _director(options) as director:
             parsed = parse(command, words[:], _meant_service(director, command, words, missing))
     options |= parsed.settings

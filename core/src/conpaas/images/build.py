@@ -8,7 +8,6 @@ takes seconds.  Nobody writes to either once it has its name, as instances lie o
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -18,9 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from conpaas.clouds.local.commands import run as run_quietly
 from conpaas.errors import CloudError
 from conpaas.images.code import Code
+from conpaas.images.directory import UNFINISHED, Progress, building, note_layers, remove_tree
 from conpaas.images.programs import run
 from conpaas.images.recipe import SUITE, Recipe
 from conpaas.images.sources import debian_sources
@@ -29,8 +28,7 @@ from conpaas.plugins import Plugins
 #: Where images are kept when nobody says otherwise.
 DIRECTORY = Path("/var/cache/conpaas/images")
 #: Counts changes of this module that change what is built.
-_VERSION = "2"
-_UNFINISHED = ".new-"
+_VERSION = "3"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NO_DOCUMENTS = (
     "path-exclude=/usr/share/doc/*",
@@ -40,7 +38,6 @@ _NO_DOCUMENTS = (
     "path-exclude=/usr/share/man/*/*/*",
     "path-exclude=/usr/share/man/man*/*",
 )
-Progress = Callable[[str], None]
 
 
 def build_local_image(
@@ -69,7 +66,7 @@ def build_local_image(
     recipe, code = Recipe.of(services, plugins), Code.of(services)
     digest = hashlib.sha256(f"{_VERSION} {recipe.name} {code.digest}".encode()).hexdigest()
     name = f"conpaas-{digest[:12]}"
-    with _building(directory, progress) as lock:
+    with building(directory, progress) as lock:
         if (directory / name).exists():
             # It is what machines shall boot now, though others may have been made since.
             os.utime(directory / name)
@@ -78,7 +75,8 @@ def build_local_image(
         progress(f"installing our code: {name}")
         with _unfinished(directory, name) as image:
             run(["cp", "-al", str(directory / recipe.name), str(image)], lock)
-            _install(image, code, directory, lock, progress)
+            libraries = _install(image, code, directory, lock, progress)
+            note_layers(image, (recipe.name, libraries))
             image.rename(directory / name)
         os.utime(directory / name)
     return name
@@ -92,7 +90,7 @@ def build_base(
 ) -> str:
     """Build a base image, without code of ours, if need be; return its name."""
     recipe = recipe or Recipe()
-    with _building(Path(directory), progress) as lock:
+    with building(Path(directory), progress) as lock:
         _make_base(Path(directory), recipe, lock, progress, sources)
     return recipe.name
 
@@ -101,9 +99,10 @@ def _make_base(
     directory: Path, recipe: Recipe, lock: int, progress: Progress, sources: Path | None
 ) -> None:
     if (directory / recipe.name).exists():
+        os.utime(directory / recipe.name)
         return
     packages = len(recipe.packages)
-    progress(f"installing Debian {SUITE} with {packages} packages, a minute or so: {recipe.name}")
+    progress(f"installing Debian {SUITE} with {packages} packages, some minutes: {recipe.name}")
     with _unfinished(directory, recipe.name) as base, tempfile.TemporaryDirectory() as scratch:
         given = Path(scratch, "debian.sources")
         given.write_text(sources.read_text() if sources else debian_sources(SUITE))
@@ -135,7 +134,8 @@ def _finish(base: Path) -> None:
                 path.unlink()
 
 
-def _install(image: Path, code: Code, cache: Path, lock: int, progress: Progress) -> None:
+def _install(image: Path, code: Code, cache: Path, lock: int, progress: Progress) -> str:
+    """Install our code; return the name of the set of libraries that it stands on."""
     pip = importlib.util.find_spec("pip")
     if pip is None or not pip.submodule_search_locations:
         raise CloudError(f"{sys.executable} has no pip: run it with -m ensurepip")
@@ -157,6 +157,7 @@ def _install(image: Path, code: Code, cache: Path, lock: int, progress: Progress
     # Has stevedore note which plugins there are, where root finds it at every start of a machine.
     look = ["-P", "-c", "from conpaas.plugins import Plugins; Plugins.installed()"]
     run([*inside, "/opt/conpaas/bin/python", *look], lock, environment)
+    return libraries.name
 
 
 def _steps(progress: Progress) -> Callable[[str], None]:
@@ -169,39 +170,10 @@ def _steps(progress: Progress) -> Callable[[str], None]:
 
 
 @contextlib.contextmanager
-def _building(directory: Path, progress: Progress) -> Iterator[int]:
-    """Hold the lock on a directory of images, without what interrupted builds have left."""
-    if os.geteuid() != 0:
-        raise CloudError("images are built by root: use sudo")
-    directory.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(directory / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress("waiting for another build")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        for left in directory.glob(f"{_UNFINISHED}*"):
-            _remove(left)
-        yield descriptor
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
 def _unfinished(directory: Path, name: str) -> Iterator[Path]:
-    path = directory / f"{_UNFINISHED}{name}"
+    path = directory / f"{UNFINISHED}{name}"
     try:
         yield path
     finally:
         if path.exists():
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    inside = [line.split()[1] for line in mounts if line.split()[1].startswith(f"{path}/")]
-    for mount in sorted(inside, reverse=True):
-        run_quietly("umount", "--lazy", mount)
-    shutil.rmtree(path)
+            remove_tree(path)

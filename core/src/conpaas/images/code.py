@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -95,7 +96,9 @@ class Code:
         run([*pip, "wheel", "--no-deps", "--wheel-dir", str(directory), *given], lock)
         own = sorted(directory.glob("*.whl"))
         dependencies = cache / f"wheels-{self._dependencies_digest(own)}"
-        if not dependencies.exists():
+        if dependencies.exists():
+            os.utime(dependencies)
+        else:
             progress("collecting the libraries")
             unfinished = cache / f".new-{dependencies.name}"
             options = ["--constraint", str(self.constraints)] if self.constraints else []

@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
             return
         name = build_local_image(options.output, services, _say, options.sources)
         if options.prune:
-            for old in prune_images(options.output, keep=name):
+            for old in prune_images(options.output, keep=[name], newest=1):
                 _say(f"removed {old}")
     except ConPaaSError as error:
         sys.exit(f"{error.message}\nNothing was built; correct this and call again.")

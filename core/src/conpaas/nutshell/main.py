@@ -26,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             nutshell.stop()
         elif _sure(arguments):
             nutshell.destroy(arguments.keep_images)
+        else:
+            _say("nothing was destroyed")
+            return 1
     except ConPaaSError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1

@@ -20,9 +20,10 @@ from conpaas.director import make, registration, serve, users
 from conpaas.director.config import DirectorConfig
 from conpaas.director.database import open_database
 from conpaas.director.models import Token, User
-from conpaas.errors import InvalidError, UnreachableError
+from conpaas.errors import ConPaaSError, InvalidError, UnreachableError
 from conpaas.images.build import DIRECTORY as IMAGES
 from conpaas.images.build import build_local_image
+from conpaas.images.prune import prune_images
 from conpaas.nutshell.client import LINKS, Client
 from conpaas.nutshell.first_commands import first_commands
 from conpaas.plugins import Plugins
@@ -33,6 +34,7 @@ PORT = 5555
 USERNAME = "test"
 TOKEN = "nutshell"  # noqa: S105 - its name
 ANSWER_TIMEOUT = 60.0  #: seconds
+PRUNING_TIME = 5.0  #: seconds of a start, in which more images go than a start ever makes
 Say = Callable[[str], None]
 
 
@@ -98,12 +100,22 @@ class Nutshell:
         self._wait_answer(config)
         password = self._first_user(config)
         self._client().install(config, self._token(config), make.own_files(config).ca)
+        self._prune(image)
         self._tell(config, password)
 
     def _image(self) -> str:
         names = sorted(Plugins.installed().services)
         self._say(f"looking for a machine image with {', '.join(names) or 'no service types'}")
         return build_local_image(self._places.images, names, lambda text: self._say(f"  {text}"))
+
+    def _prune(self, image: str) -> None:
+        """Have updates not fill the disk with what their images leave behind."""
+        try:
+            prune_images(
+                self._places.images, keep=[image], seconds=PRUNING_TIME, progress=self._say
+            )
+        except (ConPaaSError, OSError) as error:
+            self._say(f"old machine images are still there: {error}")
 
     def _configure(self, image: str) -> DirectorConfig:
         cloud = self._cloud(image)
@@ -192,6 +204,9 @@ class Nutshell:
             self._say(f"Open {config.director.url}/ in a browser to use its pages")
         if password is not None:
             self._say(f"User '{USERNAME}', password '{password}' (shown this once)")
+        if password is None:
+            self._say("cps-tools is set up for it. What you have: cps-tools application list")
+            return
         self._say("cps-tools is set up for it. Try next:")
         self._say("")
         for command in first_commands(Plugins.installed()):

@@ -20,7 +20,7 @@ def test_backups_are_made_verified_and_deleted_on_the_page(shop, browser):
     assert browser.post(f"{PAGE}/operations/backup", {}).status == 303
     shop.idle()
     (name,) = shop.names()
-    assert f"{name} 15 bytes by hand, just now manager no" in browser.get(PAGE).text
+    assert f"{name} 15 B by hand, just now manager no" in browser.get(PAGE).text
     assert browser.post(f"{PAGE}/operations/verify_backup", {"name": name}).status == 303
     shop.idle()
     assert "a text of 5 characters" in browser.get(PAGE).text

@@ -1,6 +1,7 @@
 """Backups as their users see them: through director, manager and agents."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -61,8 +62,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(shop):
 def test_a_backup_is_verified_and_what_was_found_is_told(shop):
     name = shop.run(shop.user.backup()).name
     row = shop.run(shop.user.verify_backup(name=name))
-    assert row.verified.startswith("good: ")
-    assert row.verified.endswith(": a text of 5 characters")
+    assert (row.verified, row.found) == ("good", "a text of 5 characters")
     assert shop.user.list_backups() == [row]
 
 
@@ -72,6 +72,21 @@ def test_a_damaged_copy_is_fetched_from_the_director_again(shop):
     shop.user.write(text="second")
     shop.run(shop.user.restore(name=made.name))
     assert shop.user.read() == "first"
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda file: file.write_bytes(b"TEXT\nfalse\nEND\n"), Path.unlink]
+)
+def test_a_backup_of_which_no_copy_is_left_is_broken_and_says_so(shop, damage):
+    made = shop.run(shop.user.backup())
+    shop.run(shop.user.verify_backup(name=made.name))
+    for file in shop.cluster.directory.rglob(f"blobs/{made.sha256}"):
+        damage(file)
+    shop.user.write(text="second")
+    with pytest.raises(InvalidError, match=f"{made.name} is broken.*take another one"):
+        shop.run(shop.user.restore(name=made.name))
+    assert shop.user.read() == "second"
+    assert [row.verified for row in shop.user.list_backups()] == ["BROKEN"]
 
 
 @pytest.mark.parametrize("content", [b"", b"TEXT\nfi", b"TEXT\nother\nEND\n", b"\x00" * 100000])
@@ -86,7 +101,8 @@ def test_a_broken_backup_changes_nothing(shop, content):
     assert shop.user.read() == "second"
     assert shop.cluster.state(shop.aid, 1) is State.RUNNING
     (row,) = shop.user.list_backups()
-    assert row.verified.startswith("BROKEN: ")
+    assert row.verified == "BROKEN"
+    assert f"{name} is broken" in row.found
 
 
 def test_nonsense_as_it_was_written_is_found_before_anything_is_replaced(
@@ -231,13 +247,14 @@ def test_a_backup_that_is_too_large_is_refused_and_nothing_is_kept(small_shop):
 
 
 def test_backups_are_on_a_volume_if_that_is_wanted(shop):
-    shop.user.set_backup_schedule(place=shop.volume())
+    schedule = shop.user.set_backup_schedule(place=shop.volume())
+    assert schedule.places == ["manager", "shelf"]
     made = shop.run(shop.user.backup())
     assert made.place == "shelf"
     assert shop.blobs() == []
     assert shop.on_volume()[made.name].read_bytes() == b"TEXT\nfirst\nEND\n"
     shop.user.write(text="second")
-    assert shop.run(shop.user.verify_backup(name=made.name)).verified.startswith("good")
+    assert shop.run(shop.user.verify_backup(name=made.name)).verified == "good"
     shop.run(shop.user.restore(name=made.name))
     assert shop.user.read() == "first"
     for name in shop.names():
@@ -252,7 +269,8 @@ def test_a_place_that_is_none_is_refused(shop):
     shop.run(shop.user.detach_volume(vol_name="shelf"))
     with pytest.raises(WrongStateError, match="shelf is not attached"):
         shop.user.set_backup_schedule(place="shelf")
-    assert shop.user.get_backup_schedule().place == "manager"
+    schedule = shop.user.get_backup_schedule()
+    assert (schedule.place, schedule.places) == ("manager", ["manager"])
 
 
 def test_a_backup_on_a_volume_is_read_again_by_who_was_disturbed(shop, orders, monkeypatch):

@@ -24,7 +24,7 @@ def complaint(password: str) -> str | None:
 
 NewPassword = Annotated[
     str,
-    f"The new password ({RULE}); asked for when it is missing",
+    f"The new password ({RULE})",
     Option("-p", secret=True, positional=False),
     Check(complaint, RULE),
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from conpaas.manager.nodes import Node, NodeState
+from conpaas.schema import DETAIL
 from conpaas_mysql import charts
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class NodePerformance:
 
     node: str
     role: str
-    address: str
+    address: Annotated[str, DETAIL]
     state: str
     cpu: float | None = None
     memory: float | None = None
@@ -58,7 +59,7 @@ class NodePerformance:
     connections: int | None = None
     queue: float | None = None
     abnormal: tuple[str, ...] = ()
-    marked: tuple[str, ...] = ()
+    marked: Annotated[tuple[str, ...], DETAIL] = ()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from conpaas.errors import ConPaaSError, InvalidError
 from conpaas.kept_settings import to_store
 from conpaas.rpc import Job, Progress, expose, scaled
 from conpaas.state import State
+from conpaas_mysql.charts import MEMORY_LIMIT
 from conpaas_mysql.looking import SETTINGS
 from conpaas_mysql.settings import (
+    AUTO,
+    MB,
     BufferPool,
     CharacterSet,
     Connections,
@@ -20,6 +25,7 @@ from conpaas_mysql.settings import (
     SyncWait,
     VolumeMegabytes,
     WaitTimeout,
+    size_in_bytes,
 )
 from conpaas_mysql.settling import SettlingManager
 
@@ -77,6 +83,7 @@ class SettingsManager(SettlingManager):
                 f"volume_size: a volume may have at most {self.place.volume_limit} MB, not "
                 f"{config.volume_size}"
             )
+        self._check_memory(config)
         # The state is seen before the first step: from then on it is ADAPTING.
         runs = bool(self.nodes) if self.place.resuming else self.state is State.RUNNING
         yield Progress(0, "changing the settings of the databases")
@@ -89,3 +96,17 @@ class SettingsManager(SettlingManager):
                 raise
         self.store[SETTINGS] = to_store(config)
         return config
+
+    def _check_memory(self, config: MysqlConfig) -> None:
+        """Refuse more memory for data than a machine has: its database would not start."""
+        if config.innodb_buffer_pool_size in (AUTO, self.config.innodb_buffer_pool_size):
+            return
+        _, told = self.place.samples.latest()
+        limits = [told.get(node.id, {}).get((MEMORY_LIMIT, ()), inf) for node in self.databases]
+        least = min(limits, default=inf)
+        if size_in_bytes(config.innodb_buffer_pool_size) >= least:
+            raise InvalidError(
+                f"innodb_buffer_pool_size is {config.innodb_buffer_pool_size}: a database's "
+                f"machine has {int(least) // MB} MB of memory, for everything; take less, or "
+                f"{AUTO}"
+            )

@@ -49,8 +49,9 @@ class LocalCloud(LibcloudCloud):
         names = image_names(Path(self.settings.images))
         if not self.settings.image and not names:
             raise CloudError(f"there is no image in {self.settings.images}: build one first")
-        self._register()
-        return self.settings.image or names[-1]
+        image = self.settings.image or names[-1]
+        self._register(image)
+        return image
 
     def address_options(self, address: str) -> dict[str, str]:
         """Return the argument by which the driver is asked for an address."""
@@ -105,6 +106,8 @@ class LocalCloud(LibcloudCloud):
     def up(self) -> None:
         """Bring the network up; machines stay as they are.  Done again, nothing happens."""
         self.driver.store.make()
+        if self.settings.image:
+            self._register(self.settings.image)
         self.driver.network.up()
 
     def stop_machine(self, machine_id: str, grace: float = 10.0) -> None:
@@ -146,8 +149,9 @@ class LocalCloud(LibcloudCloud):
         digest = hashlib.sha256(self.settings.directory.encode()).hexdigest()[:12]
         return Path(self.settings.images) / ".users" / digest
 
-    def _register(self) -> None:
-        # Who removes old images must know where to look for machines that use them.
+    def _register(self, image: str) -> None:
+        # Who removes old images must know where to look for those that are used.
+        self.driver.store.boots(image)
         with contextlib.suppress(FileExistsError):
             self._link.parent.mkdir(exist_ok=True)
             self._link.symlink_to(self.settings.directory)

@@ -5,6 +5,7 @@ In the cloud's directory::
     machines/<id>/   meta.json, config (lxc's), delta0 (the overlay's upper directory), logs
     volumes/<id>/    meta.json, data.img
     locks/           one file for each thing that is being changed
+    boots/           an empty file with the name of the image that machines boot
     network.json     the subnet that was chosen
 
 A machine's ``meta.json`` is written before anything else of it exists and goes after everything
@@ -30,6 +31,7 @@ from conpaas.errors import CloudError
 
 #: Nothing that holds a lock may take longer than this.
 LOCK_TIMEOUT = 120.0
+_BOOTS = "boots"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Store:
 
     def remove(self) -> None:
         """Remove everything of ours, and the directory when nothing else is in it."""
-        for name in ("machines", "volumes", "locks", "network.json"):
+        for name in ("machines", "volumes", "locks", _BOOTS, "network.json"):
             _remove(self.directory / name)
         with contextlib.suppress(OSError):
             self.directory.rmdir()
@@ -211,6 +213,23 @@ class Store:
     def volume_file(self, volume_id: str) -> Path:
         """Return the file with a volume's data."""
         return self.volumes_directory / volume_id / "data.img"
+
+    # --- the image
+
+    def boots(self, image: str) -> None:
+        """Note which image machines boot from now on: whoever removes old ones leaves it."""
+        directory = self.directory / _BOOTS
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / image).touch()
+        for old in _names(directory):
+            if old != image:
+                (directory / old).unlink(missing_ok=True)
+
+    def images(self) -> set[str]:
+        """Return the images that machines lie over, running or not, or boot from now on."""
+        # Machines of another version are machines all the same.
+        known = (_read(path) or {} for path in self.machines_directory.glob("*/meta.json"))
+        return {*_names(self.directory / _BOOTS), *(str(one.get("image")) for one in known)}
 
     # --- the network
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conpaas.features.backups.book import MANAGER
-from conpaas.features.backups.rows import NEVER
+from conpaas.features.backups.rows import BROKEN, NEVER
 from conpaas.features.backups.schedule import OFF
 from conpaas.frontend.fields import Choice
 from conpaas.frontend.service_view import ServiceView
@@ -25,7 +25,8 @@ def panels(service: ServiceView) -> list[Panel]:
     if not service.has("set_backup_schedule") or not service.is_reachable:
         return []
     schedule = service.manager.get_backup_schedule()
-    volumes = [volume.vol_name for volume in service.manager.list_volumes()]
+    # One that is gone, or detached, is still what is set.
+    places = dict.fromkeys([*schedule.places, schedule.place])
     change = service.form(
         "set_backup_schedule",
         mark="schedule",
@@ -38,8 +39,8 @@ def panels(service: ServiceView) -> list[Panel]:
         },
         choices={
             "place": [
-                Choice(MANAGER, "with the manager"),
-                *(Choice(name, f"on the volume {name}") for name in volumes),
+                Choice(name, "with the manager" if name == MANAGER else f"on the volume {name}")
+                for name in places
             ]
         },
     )
@@ -51,7 +52,7 @@ def panels(service: ServiceView) -> list[Panel]:
     }
     for one in change.fields:
         one.label = labels[one.name]
-        one.help = f"or {OFF}" if one.name == "every" else ""
+        one.help = f"{OFF}: none is made by itself" if one.name == "every" else ""
     return [
         Panel(
             title="Backups",
@@ -61,12 +62,13 @@ def panels(service: ServiceView) -> list[Panel]:
                 "schedule": schedule,
                 "is_off": schedule.every == OFF,
                 "never": NEVER,
+                "broken": BROKEN,
                 "change": change,
                 "may_make": service.allows("backup"),
                 "may_restore": service.allows("restore"),
                 "may_delete": service.allows("delete_backup"),
             },
             operations=OPERATIONS,
-            order=35,
+            order=23,
         )
     ]

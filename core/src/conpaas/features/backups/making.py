@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import datetime as dt
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import IO, TypeVar
@@ -115,7 +116,7 @@ class MakingManager(VolumeManager[A], abc.ABC):
     def try_backup(self, backup: Backup) -> Job[Backup]:
         """Try a backup, and note what was found."""
         shelf = self.shelf(backup.place)
-        try:
+        with self._noting_broken(backup):
             # Each on a thread: who is asked may be lost just then, and a fault must not wait.
             yield from scaled(job_beside(shelf.check(backup), f"reading {backup.name}"), 0, 20)
             with shelf.open(backup) as content:
@@ -123,11 +124,21 @@ class MakingManager(VolumeManager[A], abc.ABC):
                     self.check_backup(content, backup.size), f"trying {backup.name}"
                 )
                 found = yield from scaled(checking, 20, 100)
+        return self._note_found(backup, found, whole=True)
+
+    def check_whole(self, backup: Backup) -> Job[None]:
+        """See whether a backup is still as it was made; note it when it is not."""
+        with self._noting_broken(backup):
+            yield from self.shelf(backup.place).check(backup)
+
+    @contextlib.contextmanager
+    def _noting_broken(self, backup: Backup) -> Iterator[None]:
+        try:
+            yield
         except InvalidError as error:
             self._note_found(backup, str(error), whole=False)
             self.log.error("backup %s: %s", backup.name, error)
             raise
-        return self._note_found(backup, found, whole=True)
 
     def _note_found(self, backup: Backup, found: str, *, whole: bool) -> Backup:
         changed = replace(backup, checked=self._now(), found=found, whole=whole)

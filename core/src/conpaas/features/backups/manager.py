@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -71,7 +72,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         states=(State.RUNNING,),
         resumes=True,
         gives_way=True,
-        done="Backup '{name}' is {verified}.",
+        done="Backup '{name}' is {verified}: {found}.",
     )
     def verify_backup(self, name: BackupName) -> Job[BackupRow]:
         """Read a backup into a place that is thrown away afterwards, and tell what is in it."""
@@ -107,7 +108,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         if not backup.whole:
             backup = yield from scaled(self.steadily(lambda: self.try_backup(backup)), 0, 30)
         else:
-            checking = self.steadily(lambda: self.shelf(backup.place).check(backup))
+            checking = self.steadily(lambda: self.check_whole(backup))
             yield from scaled(checking, 0, 30)
         before = None
         if not unsaved:
@@ -147,7 +148,7 @@ class BackupManager(MakingManager[A], abc.ABC):
     @expose(reads=True)
     def get_backup_schedule(self) -> ScheduleRow:
         """Show when backups are made by themselves, and where backups are kept."""
-        return schedule_row(self.backups.schedule)
+        return schedule_row(self.backups.schedule, self._places())
 
     @expose(done="Backups by themselves: {every}; kept: {keep}, by {place}; verified: {verify}.")
     def set_backup_schedule(
@@ -170,11 +171,7 @@ class BackupManager(MakingManager[A], abc.ABC):
         missed is made up for as soon as the service is RUNNING and has nothing else to do.
         """
         if place is not None and place != MANAGER:
-            try:
-                self.check_backup_place(self.volumes.find(place))
-            except NotFoundError as error:
-                raise NotFoundError(f"place: {error}; or say {MANAGER}") from error
-            shelf_of(self, place)
+            self._check_place(place)
         before, now = self.backups.schedule, self.place.samples.now()
         changes: dict[str, object] = {
             name: value for name, value in (("keep", keep), ("place", place)) if value is not None
@@ -187,7 +184,23 @@ class BackupManager(MakingManager[A], abc.ABC):
             changes |= {"every": hours(every), "next": begun + 3600 * hours(every), "again": 0.0}
             if not hours(every):
                 changes["failed"] = ""
-        return schedule_row(self.backups.reschedule(**changes))
+        return schedule_row(self.backups.reschedule(**changes), self._places())
+
+    def _check_place(self, place: str) -> None:
+        """Raise when backups cannot be kept on a volume now."""
+        try:
+            self.check_backup_place(self.volumes.find(place))
+        except NotFoundError as error:
+            raise NotFoundError(f"place: {error}; or say {MANAGER}") from error
+        shelf_of(self, place)
+
+    def _places(self) -> list[str]:
+        places = [MANAGER]
+        for volume in self.volumes.all():
+            with contextlib.suppress(ConPaaSError):
+                self._check_place(volume.name)
+                places.append(volume.name)
+        return places
 
     # -- by itself ----------------------------------------------------------------------------
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Annotated
 
 from conpaas.features.backups.book import Backup, Schedule
 from conpaas.features.backups.schedule import OFF
+from conpaas.schema import DETAIL
 
-NEVER = "no"
+NEVER, GOOD, BROKEN = "no", "good", "BROKEN"
 
 
 @dataclass(frozen=True)
 class BackupRow:
     """A row of ``list_backups``; ``size`` in bytes.
 
-    ``verified`` is what was found when it was tried last, ``no`` if it never was; ``checked`` is
-    when that was, or empty.
+    ``verified`` is ``good`` or ``BROKEN``, as it was found when it was tried last, ``no`` if it
+    never was; ``found`` is what was found, ``checked`` when that was, or empty.
     """
 
     name: str
@@ -25,8 +27,9 @@ class BackupRow:
     kind: str
     place: str
     verified: str
-    checked: str
-    sha256: str
+    found: Annotated[str, DETAIL]
+    checked: Annotated[str, DETAIL]
+    sha256: Annotated[str, DETAIL]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ class Restored:
 
 @dataclass(frozen=True)
 class ScheduleRow:
-    """When backups are made by themselves; ``next`` and ``failed`` may be empty."""
+    """When backups are made by themselves; ``next`` and ``failed`` may be empty.
+
+    ``places`` are those where backups may be kept now.
+    """
 
     every: str
     keep: int
@@ -47,14 +53,14 @@ class ScheduleRow:
     verify: str
     next: str
     failed: str
+    places: list[str]
 
 
 def row_of(backup: Backup) -> BackupRow:
     """Return a backup as users see it."""
     verified = NEVER
     if backup.whole is not None:
-        verdict = "good" if backup.whole else "BROKEN"
-        verified = f"{verdict}: {backup.found}"
+        verified = GOOD if backup.whole else BROKEN
     return BackupRow(
         backup.name,
         backup.time,
@@ -62,12 +68,13 @@ def row_of(backup: Backup) -> BackupRow:
         backup.kind,
         backup.place,
         verified,
+        backup.found,
         backup.checked,
         backup.sha256,
     )
 
 
-def schedule_row(schedule: Schedule) -> ScheduleRow:
+def schedule_row(schedule: Schedule, places: list[str]) -> ScheduleRow:
     """Return the schedule as users see it."""
     due = dt.datetime.fromtimestamp(max(schedule.next, schedule.again), dt.UTC)
     return ScheduleRow(
@@ -77,4 +84,5 @@ def schedule_row(schedule: Schedule) -> ScheduleRow:
         verify="on" if schedule.verify else "off",
         next=due.isoformat(timespec="seconds") if schedule.every else "",
         failed=schedule.failed,
+        places=places,
     )

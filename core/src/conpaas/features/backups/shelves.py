@@ -80,13 +80,16 @@ class _ManagerShelf:
         return self._blobs.put(pieces, limit, note)
 
     def check(self, backup: Backup) -> Job[None]:
-        found = yield from scaled(self._digest(backup), 0, 80)
-        if found == backup.sha256:
-            return
-        self._log.warning("%s: the manager's copy is damaged", backup.name)
-        # It may be the disk: the director has another.
-        self._blobs.path(backup.sha256).unlink()
-        found = yield from scaled(self._digest(backup), 80, 100)
+        try:
+            found = yield from scaled(self._digest(backup), 0, 80)
+            if found == backup.sha256:
+                return
+            self._log.warning("%s: the manager's copy is damaged", backup.name)
+            # It may be the disk: the director has another.
+            self._blobs.path(backup.sha256).unlink()
+            found = yield from scaled(self._digest(backup), 80, 100)
+        except NotFoundError as error:
+            raise InvalidError(f"{_changed(backup)} ({error})") from error
         if found != backup.sha256:
             raise InvalidError(_changed(backup))
 

@@ -19,7 +19,7 @@ from conpaas.manager.handlers import Handled, handled
 from conpaas.manager.history import AgentId
 from conpaas.manager.place import ManagerPlace
 from conpaas.rpc import Job, Progress, expose, scaled
-from conpaas.schema import Option
+from conpaas.schema import DETAIL, Option
 from conpaas.state import State
 
 A = TypeVar("A", bound=VolumeAgent)
@@ -35,7 +35,7 @@ class VolumeRow:
     """A row of ``list_volumes``; ``vol_size`` is the true size, in MB.
 
     ``agent_id`` is empty while the volume is attached to no node; ``state`` tells then whether it
-    waits for one.
+    waits for one.  One that is ``needed`` can be neither detached nor deleted now.
     """
 
     aid: int
@@ -45,6 +45,7 @@ class VolumeRow:
     agent_id: str
     cloud: str
     state: str
+    needed: Annotated[bool, DETAIL] = False
 
 
 @dataclass(frozen=True)
@@ -288,7 +289,15 @@ class VolumeManager(ServiceManager[A], abc.ABC):
             agent_id=node.id if node is not None and volume.state == ATTACHED else "",
             cloud=volume.cloud,
             state=_state(volume),
+            needed=self._is_needed(volume),
         )
+
+    def _is_needed(self, volume: VolumeInfo) -> bool:
+        try:
+            self.check_parting(volume)
+        except ConPaaSError:
+            return True
+        return False
 
 
 def _state(volume: VolumeInfo) -> str:

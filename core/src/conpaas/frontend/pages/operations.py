@@ -44,6 +44,7 @@ class Subject:
         preset: Arguments that the address says.
         choices: What can be chosen for an argument.
         roles: What counts of nodes may be given for.
+        saves: The operations by which what it keeps can be saved before it is removed.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Subject:
     preset: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
     roles: Sequence[Role] = ()
+    saves: Sequence[Operation] = ()
 
     def operation(self, name: str) -> Operation:
         """Return one of its operations.
@@ -263,7 +265,14 @@ def service_subject(site: Site, visit: Visit, info: Any, application: Any) -> Su
         preset={"application": aid, "service": sid},
         choices=choices(visit),
         roles=told.roles,
+        saves=[one for one in of_manager.values() if _saves(one, info.status)],
     )
+
+
+def _saves(operation: Operation, state: str) -> bool:
+    """Whether it brings, in this state, all of something: nothing need be said of which."""
+    complete = operation.is_download and not any(p.required for p in operation.parameters)
+    return complete and (not operation.states or state in operation.states)
 
 
 class _Bare:
