@@ -58,7 +58,7 @@ def test_a_volume_is_created_as_the_manual_prints_it(
     (row,) = cps.rows(f"cps-generic list_volumes {running} {sid}")
     assert row == {
         "aid": running, "sid": sid, "vol_name": "data", "vol_size": 16, "agent_id": node,
-        "cloud": "local", "state": "attached",
+        "cloud": "local", "state": "attached", "needed": False,
     }  # fmt: skip
     assert "/media/data" in mounts(nutshell, running, node)
     (inside(nutshell, running, node) / "media/data/file").write_text("precious")

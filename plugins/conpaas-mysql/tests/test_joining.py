@@ -186,7 +186,7 @@ def test_while_one_is_replaced_a_killed_server_is_had_join_again(theatre: Theatr
     assert theatre.primary() == ["mysql-1", "mysql-2", "mysql-3", "mysql-4"]
 
 
-@pytest.mark.parametrize("manager_dies", [False, True])
+@pytest.mark.parametrize("manager_dies", [pytest.param(False, marks=pytest.mark.long), True])
 def test_while_one_is_replaced_another_machine_and_its_own_may_die(
     theatre: Theatre, manager_dies: bool
 ) -> None:
@@ -305,7 +305,7 @@ def lose_balancer(theatre: Theatre) -> None:
     theatre.cluster.cut(theatre.machine(node.agent_id))
 
 
-@pytest.mark.parametrize("fault", [lose_member, kill_all, lose_all])
+@pytest.mark.parametrize("fault", [kill_all, lose_all])
 def test_the_manager_dies_too(
     theatre: Theatre, stage: Any, fault: Callable[[Theatre], None]
 ) -> None:

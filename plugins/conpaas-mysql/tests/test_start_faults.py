@@ -14,6 +14,8 @@ from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.state import State
 from conpaas_mysql.theatre import Theatre
 
+LONG = pytest.mark.long
+
 ALL = ["mysql-1", "mysql-2", "mysql-3"]
 
 
@@ -63,7 +65,13 @@ def check(theatre: Theatre) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "position"), [("mysql", 0), ("mysql", 1), ("mysql", 2), ("glb", 0)]
+    ("role", "position"),
+    [
+        ("mysql", 0),
+        pytest.param("mysql", 1, marks=LONG),
+        pytest.param("mysql", 2, marks=LONG),
+        ("glb", 0),
+    ],
 )
 def test_a_machine_that_dies_at_any_step_of_a_start_is_replaced(
     theatre: Theatre, stage: Any, role: str, position: int
@@ -79,7 +87,7 @@ def test_a_machine_that_dies_at_any_step_of_a_start_is_replaced(
         assert not lost or any("is lost: it is replaced" in line for line in theatre.history())
 
 
-@pytest.mark.parametrize(("step", "later"), [(1, 2), (6, 1), (9, 4)])
+@pytest.mark.parametrize(("step", "later"), [(1, 2), pytest.param(6, 1, marks=LONG), (9, 4)])
 def test_a_machine_dies_in_a_start_and_then_the_manager(
     theatre: Theatre, stage: Any, step: int, later: int
 ) -> None:
