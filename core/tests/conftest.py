@@ -220,7 +220,7 @@ class Killer:
 @pytest.fixture(
     params=[
         pytest.param(1, id="every one", marks=pytest.mark.long),
-        pytest.param(3, id="every third"),
+        pytest.param(5, id="every fifth"),
     ]
 )
 def writes(request):

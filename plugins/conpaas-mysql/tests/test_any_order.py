@@ -127,4 +127,4 @@ common = {
 
 
 class TestAnyOrder(Fate.TestCase):
-    settings = settings(max_examples=5, stateful_step_count=8, derandomize=True, **common)
+    settings = settings(max_examples=3, stateful_step_count=8, derandomize=True, **common)

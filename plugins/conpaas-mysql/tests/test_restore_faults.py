@@ -74,7 +74,7 @@ def check(theatre: Theatre, contents: str, databases: int) -> None:
 
 @pytest.mark.parametrize("what", [TRY, READ])
 @pytest.mark.parametrize("which", ["its own", "another"])
-@pytest.mark.parametrize("databases", [2, 3])
+@pytest.mark.parametrize("databases", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_a_machine_that_dies_is_replaced_and_the_backup_is_restored_all_the_same(
     theatre: Theatre, what: str, which: str, databases: int
 ) -> None:
