@@ -52,7 +52,7 @@ class _Machine:
 
 
 class BareGalera:
-    """Two machines: one whose server begins a cluster, and one whose server joins it.
+    """A machine whose server begins a cluster, and new ones whose servers join it in turn.
 
     Args:
         cloud: Where they are made.
@@ -62,9 +62,8 @@ class BareGalera:
 
     def __init__(self, cloud: BareCloud, like: str) -> None:
         self._cloud = cloud
-        self._first, self._second = (self._machine(f"mysql-{number}") for number in (1, 2))
-        for machine in (self._first, self._second):
-            self._configure(machine, like)
+        self._like = like
+        self._first = self._machine("mysql-1")
         self._server: subprocess.Popen[bytes] | None = None
 
     def create(self) -> float:
@@ -82,27 +81,32 @@ class BareGalera:
         self._server = self._start(self._first, "--wsrep-new-cluster")
         return time.perf_counter() - begin
 
-    def fill(self, megabytes: int) -> None:
-        """Put data in."""
-        for statement in filling(megabytes):
+    def fill(self, there: int, megabytes: int) -> None:
+        """Put data in: so many MB, of which some are there."""
+        for statement in filling(there, megabytes):
             _rows(self._first, statement)
 
     def join(self) -> float:
-        """Have the other server join, and leave; return the seconds until it had all data."""
-        self._empty(self._second)
+        """Have another server join, and leave; return the seconds until it had all data."""
+        machine = self._machine("mysql-2")
         begin = time.perf_counter()
-        server = self._start(self._second)
+        server = self._start(machine)
         wall = time.perf_counter() - begin
-        self._end(self._second, server)
+        self._end(machine, server)
+        self._cloud.destroy(machine.machine)
         return wall
 
     def _machine(self, name: str) -> _Machine:
         machine = self._cloud.create(name)
         volume = self._cloud.attach_volume(machine, name, _VOLUME)
         root = Path(f"/proc/{self._cloud.init_of(machine)}/root")
-        return _Machine(name, machine, root, volume)
+        made = _Machine(name, machine, root, volume)
+        self._configure(made)
+        self._empty(made)
+        return made
 
-    def _configure(self, machine: _Machine, like: str) -> None:
+    def _configure(self, machine: _Machine) -> None:
+        like = self._like
         ours, there = Path(f"/proc/{init_of(like)}/root"), machine.directories
         self._run(machine, "mkdir", "-p", str(there.configuration), str(there.files))
         for file in (ours / "etc/conpaas-mysql").iterdir():
@@ -115,8 +119,8 @@ class BareGalera:
             name: value.replace(before, machine.volume).replace(like, machine.address)
             for name, value in config.server.items()
         }
-        addresses = ",".join(m.address for m in (self._first, self._second))
-        options["wsrep_cluster_address"] = f"gcomm://{addresses}"
+        first = machine.address if machine.name == "mysql-1" else self._first.address
+        options["wsrep_cluster_address"] = f"gcomm://{first},{machine.address}"
         options["wsrep_node_name"] = machine.name
         config = replace(config, sections={**config.sections, "mysqld": options})
         machine.seen(there.options_file).write_text(config.text)
@@ -160,12 +164,13 @@ def _rows(machine: _Machine, statement: str) -> list[tuple[object, ...]]:
         return connection.rows(statement)
 
 
-def filling(megabytes: int) -> list[str]:
-    """Return statements that make so much data: 16 rows for each MB, no two alike."""
+def filling(there: int, megabytes: int) -> list[str]:
+    """Return statements that make so many MB of what is there: 16 rows for each, no two alike."""
     row = "REPEAT(MD5(RAND()), 2048)"
     rows = ",".join([f"({row})"] * 16)
+    columns = "id INT AUTO_INCREMENT PRIMARY KEY, content MEDIUMTEXT"
     return [
-        "CREATE DATABASE filled",
-        "CREATE TABLE filled.rows (id INT AUTO_INCREMENT PRIMARY KEY, content MEDIUMTEXT)",
-        *[f"INSERT INTO filled.rows (content) VALUES {rows}"] * megabytes,
+        "CREATE DATABASE IF NOT EXISTS filled",
+        f"CREATE TABLE IF NOT EXISTS filled.rows ({columns})",
+        *[f"INSERT INTO filled.rows (content) VALUES {rows}"] * (megabytes - there),
     ]

@@ -145,8 +145,11 @@ class BareCloud:
         return self._cloud.attach_volume(volume.id, machine.id)
 
     def destroy(self, machine: CloudMachine) -> None:
-        """Destroy an instance."""
+        """Destroy an instance, with its volumes."""
+        volumes = [one for one in self._cloud.list_volumes() if one.machine == machine.id]
         self._cloud.destroy_machine(machine.id)
+        for volume in volumes:
+            self._cloud.destroy_volume(volume.id)
 
     def down(self) -> None:
         """Remove it."""
