@@ -121,11 +121,13 @@ def test_a_version_that_fails_its_check_is_seen_by_nobody(
 @pytest.mark.parametrize(
     "role", ["backend", *(pytest.param(each, marks=pytest.mark.long) for each in ("web", "proxy"))]
 )
+@pytest.mark.usefixtures("versions")
 def test_a_machine_that_dies_costs_at_most_what_was_in_flight_on_it(
     site: Hosted, role: str
 ) -> None:
     if not site.nodes("web") or len(site.nodes("proxy")) < 2:
-        site.ok("add_nodes --web 2 --proxy 1")
+        backends = "" if "backend" in site.roles() else " --backend 2"
+        site.ok(f"add_nodes --web 2 --proxy 1{backends}")
     roles = site.roles()
     # The youngest: visitors come through the first proxy.
     lost = site.nodes(role)[-1]["agent_id"]
