@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_service import PagePlugin
 
 from conpaas import features, hookimpl
 from conpaas.director.config import LimitsSection
-from conpaas.features.code.agent import CodeAgent, VersionId
-from conpaas.features.code.manager import CodeManager
-from conpaas.features.code.packing import packed
-from conpaas.features.code.versions import CodeVersion
 from conpaas.features.git.server import GitServer
 from conpaas.features.git.sshd import Server
-from conpaas.manager.base import Node
 from conpaas.plugins import Plugins
-from conpaas.rpc import Job, expose
-from conpaas.service import Role, Service
+from conpaas.service import Service
 from conpaas.testing import Cluster
 
 LIMITS = LimitsSection(
@@ -29,46 +25,12 @@ LIMITS = LimitsSection(
 )
 
 
-class SiteAgent(CodeAgent):
-    """Shows a file of the version in use."""
-
-    @expose()
-    def use(self, version: VersionId) -> None:
-        self.store["version"] = version
-
-    @expose(reads=True)
-    def page(self) -> str:
-        return (self.code_path(self.store["version"]) / "page").read_text()
-
-
-class SiteManager(CodeManager[SiteAgent]):
-    """Puts a page on all nodes."""
-
-    def initial_code(self) -> tuple[str, bytes]:
-        return "default.tar", packed({"page": "welcome"})
-
-    def put_code(self, version: CodeVersion, nodes: Sequence[Node]) -> Job[None]:
-        yield from self.send_code(version, nodes)
-        self.ask_all(lambda agent: agent.use(version.id), nodes)
-
-    def on_start(self, nodes: list[Node]) -> Job[None]:
-        yield from self.put_code(self.active_code, nodes)
-
-    @expose(reads=True)
-    def pages(self) -> list[str]:
-        """Return the page of every node."""
-        return self.ask_all(lambda agent: agent.page())
-
-
 class SitePlugin:
     """The plugin of the service type."""
 
     @hookimpl
     def conpaas_service(self) -> Service:
-        role = Role("node", "Shows")
-        return Service(
-            name="site", title="Site", manager=SiteManager, agent=SiteAgent, roles=(role,)
-        )
+        return replace(PagePlugin().conpaas_service(), name="site", title="Site")
 
 
 class Pushed:
