@@ -42,6 +42,7 @@ def conpaas_service() -> Service:
         ),
         image=Image(
             packages=(
+                "bubblewrap",
                 "libfcgi-bin",
                 "nginx-light",
                 "php-redis",
