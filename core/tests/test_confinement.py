@@ -61,7 +61,7 @@ def test_what_is_written_to_a_place_or_to_tmp_is_written(machine):
 
 
 def test_settings_and_programs_cannot_be_written(machine):
-    for path in ("/etc/x", "/usr/x", "/bin/x"):
+    for path in ("/etc/x", "/usr/x", "/bin/x", "/proc/sys/kernel/hostname"):
         assert "Read-only file system" in run(machine, f"echo > {path}")
 
 

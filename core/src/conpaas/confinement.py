@@ -58,7 +58,9 @@ class Confinement:
             *_names(Path("/etc/resolv.conf")),
             *("--ro-bind-try", "/opt", "/opt"),
             *(("--tmpfs", "/opt/conpaas") if Path("/opt/conpaas").is_dir() else ()),
-            *("--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", _SHARED_MEMORY),
+            # /proc/sys is all of the machine's.
+            *("--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"),
+            *("--perms", "1777", "--tmpfs", _SHARED_MEMORY),
             *("--bind", str(self.temporary), _TEMPORARY),
             # What bubblewrap makes on the way to something else only root could pass.
             *("--dir", "/run", "--dir", "/var"),

@@ -22,9 +22,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROGRAM = "php-fpm8.2"
 #: Where php-fpm finds its configuration: in its confinement, nowhere else.
@@ -99,30 +100,14 @@ class Generations:
         with os.fdopen(descriptor, "w") as file:
             file.write(told["configuration"])
         # An abstract name: nothing of it stays in any directory.
-        name = f"\0conpaas-php-{os.getpid()}-{self._number}"
+        name = f"conpaas-php-{os.getpid()}-{self._number}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            ready.bind(name)
-            inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
-            told_by, tell = os.pipe()
-            process = subprocess.Popen(
-                [
-                    *told["confinement"],
-                    *("--ro-bind", str(configuration), CONFIGURATION),
-                    *("--info-fd", str(tell), "--", PROGRAM, *_OPTIONS),
-                    *("-F", "-y", CONFIGURATION),
-                ],
-                env={
-                    "PATH": _PATH,
-                    "FPM_SOCKETS": ",".join(inherited),
-                    "NOTIFY_SOCKET": f"@{name[1:]}",
-                    **told["environment"],
-                },
-                pass_fds=[tell, *(s.fileno() for s in self._sockets.values())],
-            )
-            os.close(tell)
-            master = _confined(process, told_by)
-            started = master is not None and _is_ready(ready, master)
-        configuration.unlink()
+            ready.bind(f"\0{name}")
+            try:
+                process, master = self._confined(configuration, told, name)
+                started = master is not None and _is_ready(ready, master)
+            finally:
+                configuration.unlink()
         if master is None or not started:
             # The kernel ends what is confined with it.
             process.kill()
@@ -164,6 +149,34 @@ class Generations:
             listener.close()
         for master in self._everybody():
             master.signal(how)
+
+    def _confined(
+        self, configuration: Path, told: Mapping[str, Any], name: str
+    ) -> tuple[subprocess.Popen[bytes], Master | None]:
+        """Start bubblewrap; return it with its php-fpm, None when it could not make one."""
+        reading, writing = os.pipe()
+        inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
+        with open(reading) as said:
+            try:
+                process = subprocess.Popen(
+                    [
+                        *told["confinement"],
+                        *("--ro-bind", str(configuration), CONFIGURATION),
+                        *("--info-fd", str(writing), "--", PROGRAM, *_OPTIONS),
+                        *("-F", "-y", CONFIGURATION),
+                    ],
+                    env={
+                        "PATH": _PATH,
+                        "FPM_SOCKETS": ",".join(inherited),
+                        "NOTIFY_SOCKET": f"@{name}",
+                        **told["environment"],
+                    },
+                    pass_fds=[writing, *(s.fileno() for s in self._sockets.values())],
+                )
+            finally:
+                os.close(writing)
+            text = said.read()
+        return process, Master(process, json.loads(text)["child-pid"]) if text else None
 
     def _everybody(self) -> list[Master]:
         return [*self._ending, *([self._present] if self._present else [])]
@@ -217,13 +230,6 @@ def _has_yet_to_hear(pid: int) -> bool:
             if name == "ShdPnd":
                 return bool(int(value, 16) & 1 << (signal.SIGQUIT - 1))
     return False
-
-
-def _confined(process: subprocess.Popen[bytes], told_by: int) -> Master | None:
-    """Return the php-fpm of a bubblewrap, None when that could not make one."""
-    with open(told_by) as file:
-        text = file.read()
-    return Master(process, json.loads(text)["child-pid"]) if text else None
 
 
 def _is_ready(ready: socket.socket, master: Master) -> bool:
