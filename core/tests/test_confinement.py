@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -153,6 +154,36 @@ def test_what_is_mounted_in_a_place_later_is_there_too(machine):
         capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert ended.stdout == "data\n", ended.stderr
+
+
+@as_root
+def test_names_are_asked_for_where_the_machine_keeps_that_outside_of_its_settings(machine):
+    program = f"""if True:
+        import os
+        from pathlib import Path
+        from conpaas.confinement import Confinement
+        place = Path("{machine}")
+        confined = Confinement((place / "place",), place / "tmp", ("CAP_SETUID", "CAP_SETGID"))
+        user = "setpriv --reuid=33 --regid=33 --clear-groups"
+        words = [*confined.command(), "--", *user.split(), "cat", "/etc/resolv.conf"]
+        os.execvp(words[0], words)
+    """
+    # In files of its own: this machine's stay as they are.
+    settings = f"""
+        set -e
+        mount -t tmpfs none /run
+        mkdir -p /run/systemd/resolve {machine}/etc
+        echo nameserver 192.0.2.1 > /run/systemd/resolve/stub-resolv.conf
+        ln -s ../run/systemd/resolve/stub-resolv.conf {machine}/etc/resolv.conf
+        mount --bind {machine}/etc /etc
+        exec "$@"
+    """
+    ended = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "bash", "-c", settings, "-",
+         sys.executable, "-c", program],
+        capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert ended.stdout == "nameserver 192.0.2.1\n", ended.stderr
 
 
 def _sleeping(marker):

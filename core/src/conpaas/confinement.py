@@ -62,8 +62,7 @@ class Confinement:
             *("--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"),
             *("--perms", "1777", "--tmpfs", _SHARED_MEMORY),
             *("--bind", str(self.temporary), _TEMPORARY),
-            # What bubblewrap makes on the way to something else only root could pass.
-            *("--dir", "/run", "--dir", "/var"),
+            *("--dir", "/run", *_way_to(Path(f"/var{_TEMPORARY}"))),
             *("--symlink", f"..{_TEMPORARY}", f"/var{_TEMPORARY}"),
             *(word for place in self.places for word in _place(place)),
         ]
@@ -110,8 +109,12 @@ def _hidden(etc: Path) -> list[str]:
 
 
 def _place(place: Path) -> list[str]:
-    parents = (word for path in reversed(place.parents[:-1]) for word in ("--dir", str(path)))
-    return [*parents, "--bind", str(place), str(place)]
+    return [*_way_to(place), "--bind", str(place), str(place)]
+
+
+def _way_to(place: Path) -> list[str]:
+    # What bubblewrap makes by itself on the way to something only root could pass.
+    return [word for path in reversed(place.parents[:-1]) for word in ("--dir", str(path))]
 
 
 def _names(resolv: Path) -> list[str]:
@@ -119,7 +122,7 @@ def _names(resolv: Path) -> list[str]:
 
     The directory: the file in it is replaced when it changes.
     """
-    directory = str(resolv.resolve().parent)
-    if not directory.startswith("/run/"):
+    directory = resolv.resolve().parent
+    if not directory.is_relative_to("/run") or directory == Path("/run"):
         return []
-    return ["--ro-bind-try", directory, directory]
+    return [*_way_to(directory), "--ro-bind-try", str(directory), str(directory)]
