@@ -4,7 +4,7 @@
 set -eu
 
 wanted='lxc mmdebstrap s6 tini nginx-light dnsmasq-base nftables iproute2 e2fsprogs psmisc procps
-python3-venv ca-certificates git openssh-client'
+python3-venv ca-certificates git openssh-client bubblewrap'
 
 missing=''
 for package in $wanted "$@"; do

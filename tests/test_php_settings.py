@@ -6,6 +6,7 @@ The steps share one service that stays manageable whatever they do.
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import tarfile
 import time
@@ -19,6 +20,21 @@ from hosted import Hosted
 from phpcode import probe, where
 
 CANARY = "correct-horse-9f3a"
+#: Says which of these PHP reads, and which programs do that it starts; and what else runs.
+LOOK = r"""<?php
+header('Content-Type: application/json');
+$paths = ['/etc/conpaas/key.pem', '/etc/conpaas/agent.toml', '/etc/shadow', '/root', '/sys',
+    '/var/lib/conpaas', '/var/log/conpaas', '/opt/conpaas/bin', '/srv/code', '/etc/hosts'];
+$all = implode(' ', $paths);
+$read = '{ ls $p/. || cat $p; } >/dev/null 2>&1 && echo $p';
+$processes = '/proc/[0-9]*';
+echo json_encode([
+    'php' => array_values(array_filter($paths, fn($p) => @scandir($p) || @fopen($p, 'r'))),
+    'programs' => explode("\n", trim(shell_exec("for p in $all; do $read; done"))),
+    'processes' => explode("\n", trim(shell_exec("cat $processes/comm | sort -u"))),
+    'keys' => shell_exec("cat $processes/root/etc/conpaas/* $processes/environ 2>/dev/null"),
+]);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +105,19 @@ def test_the_code_sees_its_environment_and_nobody_sees_its_secrets(site: Hosted)
     assert "GREETING" not in where(site.text("/where.php"))["environment"]
 
 
-def test_the_code_sees_its_visitors_as_they_are_and_nothing_of_the_machine(site: Hosted) -> None:
-    told = where(site.text("/where.php"))
-    assert told["passwd"] is False
-    server = told["server"]
+def test_the_code_sees_nothing_of_its_machines_own_business(site: Hosted, same: None) -> None:
+    before = site.active
+    site.deploy(probe("one", look__php=LOOK))
+    told = json.loads(site.text("/look.php"))
+    assert told["php"] == told["programs"] == ["/srv/code", "/etc/hosts"]
+    assert "php-fpm8.2" in told["processes"]
+    assert set(told["processes"]) <= {"cat", "php-fpm8.2", "sh", "sort"}
+    assert "PRIVATE KEY" not in (told["keys"] or "")
+    site.ok(f"enable_code {before}")
+
+
+def test_the_code_sees_its_visitors_as_they_are(site: Hosted) -> None:
+    server = where(site.text("/where.php"))["server"]
     assert server["HTTP_HOST"] == site.url.split("/")[2]
     assert server["REMOTE_ADDR"] not in ("127.0.0.1", server["SERVER_ADDR"])
     assert server["REQUEST_SCHEME"] == "http"

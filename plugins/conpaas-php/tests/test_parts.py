@@ -109,11 +109,13 @@ def test_a_program_that_is_killed_comes_back_without_leaving_anything(
     assert node.ask("/style.css").status == 200
 
 
-def test_php_itself_may_be_killed_below_its_keeper(site: Site) -> None:
+@pytest.mark.parametrize("killed", ["what confines it", "php-fpm"])
+def test_php_itself_may_be_killed_below_its_keeper(site: Site, killed: str) -> None:
     node = site.whole(FILES)
     before = node.processes("php-fpm")
-    os.kill(before[1], signal.SIGKILL)
+    os.kill(before[1 if killed == "what confines it" else 2], signal.SIGKILL)
     eventually(lambda: node.supervisor.pid("php-fpm") not in (None, before[0]))
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before))
     eventually(lambda: node.ask("/hello.php").text == "hello")
 
 

@@ -44,6 +44,13 @@ def boot(places: Places, run_command: Callable[[Sequence[str]], None] | None = N
     files.write(marker, "")
 
 
+def share_mounts(places: Places) -> None:
+    """Have programs with files of their own see what is mounted later, as systemd does."""
+    if places.root == Path("/"):
+        # Where that is not allowed, the console gets to know; everything but that works.
+        subprocess.run(["mount", "--make-rshared", "/"])
+
+
 def run(places: Places) -> NoReturn:
     """Become the supervisor of the machine's programs."""
     supervisor = places.supervisor

@@ -33,9 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(command: str, places: Places) -> None:
-    from conpaas.machine.boot import boot, run
+    from conpaas.machine.boot import boot, run, share_mounts
 
     if command == "boot":
+        share_mounts(places)
         boot(places)
         run(places)
     elif command == "run":

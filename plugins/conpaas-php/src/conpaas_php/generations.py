@@ -7,6 +7,9 @@ when that is ready.  It knows nothing of ConPaaS and needs the standard library 
 Usage: ``python -m conpaas_php.generations RUN_DIRECTORY POOL_FILE ADDRESS:PORT ...``.
 SIGHUP starts a new generation, SIGQUIT ends when the last request is answered, SIGUSR1 has the
 logs opened anew.
+
+The pool file says what each php-fpm is confined by: a command of bubblewrap's, which waits for the
+php-fpm and ends with it.
 """
 
 from __future__ import annotations
@@ -19,10 +22,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROGRAM = "php-fpm8.2"
+#: Where php-fpm finds its configuration: in its confinement, nowhere else.
+CONFIGURATION = "/run/php-fpm.conf"
 #: Where the state is told, in the run directory.
 STATE = "state.json"
 #: Seconds within which php-fpm must be ready.
@@ -37,12 +44,37 @@ _HEARD = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+@dataclass(frozen=True)
+class Master:
+    """A php-fpm.
+
+    Args:
+        confining: The process that waits for it, and ends with it.
+        pid: Its own number.
+    """
+
+    confining: subprocess.Popen[bytes]
+    pid: int
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has, and with it everything that it had started."""
+        return self.confining.poll() is not None
+
+    def signal(self, how: signal.Signals) -> None:
+        """Send it a signal; one that has ended is fine."""
+        if not self.has_ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, how)
+
+
 class Generations:
     """The php-fpm that answers, and those that still end.
 
     Args:
         run: A directory for the state and for configurations in use.
-        pool: A file of JSON: ``digest``, ``configuration`` and ``environment``, all text.
+        pool: A file of JSON: ``digest`` and ``configuration`` are text, ``environment`` is an
+            object, ``confinement`` a list of words.
         addresses: Where php-fpm listens, as it is configured: ``127.0.0.1:9000``.
     """
 
@@ -52,8 +84,8 @@ class Generations:
         (run / STATE).unlink(missing_ok=True)
         self._pool = pool
         self._number = 0
-        self._present: subprocess.Popen[bytes] | None = None
-        self._ending: list[subprocess.Popen[bytes]] = []
+        self._present: Master | None = None
+        self._ending: list[Master] = []
         self._sockets = {address: _listener(address) for address in addresses}
 
     def begin(self) -> bool:
@@ -68,47 +100,31 @@ class Generations:
         with os.fdopen(descriptor, "w") as file:
             file.write(told["configuration"])
         # An abstract name: nothing of it stays in any directory.
-        name = f"\0conpaas-php-{os.getpid()}-{self._number}"
+        name = f"conpaas-php-{os.getpid()}-{self._number}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            ready.bind(name)
-            inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
-            # It leaves our process group: when we are killed, the kernel has it end.
-            process = subprocess.Popen(
-                [
-                    *("setpriv", "--pdeathsig", "TERM", PROGRAM),
-                    *_OPTIONS,
-                    *("-F", "-y", str(configuration)),
-                ],
-                env={
-                    "PATH": _PATH,
-                    "FPM_SOCKETS": ",".join(inherited),
-                    "NOTIFY_SOCKET": f"@{name[1:]}",
-                    **told["environment"],
-                },
-                pass_fds=[s.fileno() for s in self._sockets.values()],
-            )
-            started = _is_ready(ready, process)
-        configuration.unlink()
-        if not started:
+            ready.bind(f"\0{name}")
+            try:
+                process, master = self._confined(configuration, told, name)
+                started = master is not None and _is_ready(ready, master)
+            finally:
+                configuration.unlink()
+        if master is None or not started:
+            # The kernel ends what is confined with it.
             process.kill()
             process.wait()
-            _end_workers(process)
             self._tell(told["digest"], "php-fpm has not become ready")
             return False
         if self._present is not None:
             _retire(self._present)
             self._ending.append(self._present)
-        self._present = process
+        self._present = master
         self._tell(told["digest"], "")
         return True
 
     def look(self) -> None:
         """Forget those that have ended."""
-        for process in self._everybody():
-            if process.poll() is not None:
-                _end_workers(process)
-        self._ending = [process for process in self._ending if process.poll() is None]
-        if self._present is not None and self._present.poll() is not None:
+        self._ending = [master for master in self._ending if not master.has_ended]
+        if self._present is not None and self._present.has_ended:
             self._present = None
 
     @property
@@ -123,18 +139,46 @@ class Generations:
 
     def reopen_logs(self) -> None:
         """Have all write to the files that have the logs' names now."""
-        for process in self._everybody():
-            process.send_signal(signal.SIGUSR1)
+        for master in self._everybody():
+            master.signal(signal.SIGUSR1)
 
     def end(self, how: signal.Signals) -> None:
         """Have all end."""
         # Nobody new gets in, not even into the queue.
         for listener in self._sockets.values():
             listener.close()
-        for process in self._everybody():
-            process.send_signal(how)
+        for master in self._everybody():
+            master.signal(how)
 
-    def _everybody(self) -> list[subprocess.Popen[bytes]]:
+    def _confined(
+        self, configuration: Path, told: Mapping[str, Any], name: str
+    ) -> tuple[subprocess.Popen[bytes], Master | None]:
+        """Start bubblewrap; return it with its php-fpm, None when it could not make one."""
+        reading, writing = os.pipe()
+        inherited = [f"{key}={s.fileno()}" for key, s in self._sockets.items()]
+        with open(reading) as said:
+            try:
+                process = subprocess.Popen(
+                    [
+                        *told["confinement"],
+                        *("--ro-bind", str(configuration), CONFIGURATION),
+                        *("--info-fd", str(writing), "--", PROGRAM, *_OPTIONS),
+                        *("-F", "-y", CONFIGURATION),
+                    ],
+                    env={
+                        "PATH": _PATH,
+                        "FPM_SOCKETS": ",".join(inherited),
+                        "NOTIFY_SOCKET": f"@{name}",
+                        **told["environment"],
+                    },
+                    pass_fds=[writing, *(s.fileno() for s in self._sockets.values())],
+                )
+            finally:
+                os.close(writing)
+            text = said.read()
+        return process, Master(process, json.loads(text)["child-pid"]) if text else None
+
+    def _everybody(self) -> list[Master]:
         return [*self._ending, *([self._present] if self._present else [])]
 
     def _tell(self, digest: str, error: str) -> None:
@@ -156,12 +200,12 @@ def _listener(address: str) -> socket.socket:
         time.sleep(0.05)
 
 
-def _retire(master: subprocess.Popen[bytes]) -> None:
+def _retire(master: Master) -> None:
     """Have a php-fpm take no more requests, and return when none of its workers does.
 
     The workers are told here too: it would take the main process a moment, in which they answer.
     """
-    master.send_signal(signal.SIGQUIT)
+    master.signal(signal.SIGQUIT)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(master.pid, signal.SIGQUIT)
     deadline = time.monotonic() + _RETIRE_TIMEOUT
@@ -188,20 +232,14 @@ def _has_yet_to_hear(pid: int) -> bool:
     return False
 
 
-def _end_workers(master: subprocess.Popen[bytes]) -> None:
-    """Kill what a php-fpm that was killed has left: its process group has its number."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(master.pid, signal.SIGKILL)
-
-
-def _is_ready(ready: socket.socket, process: subprocess.Popen[bytes]) -> bool:
+def _is_ready(ready: socket.socket, master: Master) -> bool:
     deadline = time.monotonic() + _START_TIMEOUT
     ready.settimeout(0.05)
     while time.monotonic() < deadline:
         with contextlib.suppress(TimeoutError):
             if b"READY=1" in ready.recv(4096):
                 return True
-        if process.poll() is not None:
+        if master.has_ended:
             return False
     return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,10 +18,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from conpaas import files
+from conpaas.confinement import Confinement, not_installed, refusal
 from conpaas.errors import AgentError, UnreachableError
 from conpaas.supervisor.base import BaseSupervisor
 from conpaas_php import fastcgi
-from conpaas_php.generations import PROGRAM, STATE
+from conpaas_php.generations import CONFIGURATION, PROGRAM, STATE
 from conpaas_php.ini import quoted
 from conpaas_web.nginx import USER
 from conpaas_web.parts import SessionStore
@@ -33,6 +35,9 @@ _RELOAD_TIMEOUT = 30.0
 _GRACE = 5
 #: Its own definition says when it is killed; this is longer than any of those.
 _LEAVE_TIMEOUT = 3600.0
+#: What its main process needs: it makes itself workers of another user, ends those that take too
+#: long, and looks at what slow ones do.
+_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SYS_PTRACE")
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class PhpFpm:
         supervisor: Keeps it running.
         address: Where it listens.
         port: Likewise.
+
+    ``confinement`` is what the code sees of the machine.
     """
 
     def __init__(self, root: Path, supervisor: BaseSupervisor, address: str, port: int) -> None:
@@ -83,8 +90,10 @@ class PhpFpm:
         self._root = root
         self._configuration = root / "etc/conpaas-php"
         self._run = root / "run/conpaas-php"
-        self._temporary = root / "var/lib/conpaas-php/tmp"
+        # Beside the code: what was uploaded is moved there at once.
+        self._temporary = root / "srv/tmp"
         self._logs = root / "var/log/conpaas-php"
+        self.confinement = Confinement((root / "srv", self._logs), self._temporary, _CAPABILITIES)
         self._pool_file = self._configuration / "pool.json"
 
     @property
@@ -134,9 +143,13 @@ class PhpFpm:
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._make_for_the_code()
         text, environment = self._text(pool), _environment(pool.environment)
-        digest = hashlib.sha256(json.dumps([text, environment]).encode()).hexdigest()
-        told = {"digest": digest, "configuration": text, "environment": environment}
-        content = json.dumps(told)
+        told = {
+            "configuration": text,
+            "environment": environment,
+            "confinement": self.confinement.command(),
+        }
+        digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        content = json.dumps(told | {"digest": digest})
         changed = not (self._pool_file.exists() and self._pool_file.read_text() == content)
         if changed:
             self._check(text, environment)
@@ -225,33 +238,37 @@ class PhpFpm:
         """Give the code what it writes to, if this process may give things away."""
         self.php_log.touch(0o640)
         if os.geteuid() == 0:
-            for path in (self._temporary, self.php_log):
-                subprocess.run(["chown", f"{USER}:{USER}", str(path)], check=True)
-        self._temporary.chmod(0o700)
+            shutil.chown(self.php_log, USER, USER)
+        self._temporary.chmod(0o1777)
 
     def _check(self, text: str, environment: Mapping[str, str]) -> None:
         candidate = self._configuration / "candidate.conf"
         files.write(candidate, text, 0o600)
         try:
             answer = subprocess.run(
-                [PROGRAM, "-t", "-y", str(candidate)],
+                [
+                    *self.confinement.command(),
+                    *("--ro-bind", str(candidate), CONFIGURATION),
+                    *("--", PROGRAM, "-t", "-y", CONFIGURATION),
+                ],
                 env={"PATH": os.environ.get("PATH", os.defpath), **environment},
                 capture_output=True,
                 text=True,
                 check=False,
             )
         except FileNotFoundError as error:
-            raise AgentError(f"{PROGRAM} is not installed: build the image anew") from error
+            raise not_installed() from error
         finally:
             candidate.unlink()
         if answer.returncode != 0:
-            raise AgentError(f"PHP-FPM refuses its configuration: {answer.stderr.strip()}")
+            words = answer.stderr.strip()
+            raise refusal(words) or AgentError(f"PHP-FPM refuses its configuration: {words}")
 
     def _text(self, pool: Pool) -> str:
         code, kept = self._root / "srv/code", self._root / "srv/kept"
         admin = {
             "error_log": str(self.php_log),
-            "open_basedir": f"{code}/:{kept}/:{self._temporary}/",
+            "open_basedir": f"{code}/:{kept}/:{self._temporary}/:/tmp/",
             "sys_temp_dir": str(self._temporary),
             "upload_tmp_dir": str(self._temporary),
             "expose_php": "0",

@@ -40,6 +40,7 @@ def conpaas_service() -> Service:
         ),
         image=Image(
             packages=(
+                "bubblewrap",
                 "libfcgi-bin",
                 "nginx-light",
                 "php-redis",

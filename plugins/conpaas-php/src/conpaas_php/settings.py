@@ -88,7 +88,8 @@ DisplayErrors = Annotated[Switch | None, "Whether visitors see errors of the cod
 LogErrors = Annotated[Switch | None, "Whether errors of the code are logged on the backends"]
 OpenBasedir = Annotated[
     Switch | None,
-    "Whether PHP opens no files but the application's (open_basedir); off, pages are faster",
+    "Whether PHP itself refuses files that are not the application's (open_basedir), too; on,"
+    " pages are slower",
 ]
 TimeZone = Annotated[
     str | None,
@@ -109,7 +110,7 @@ class PhpConfig:
     display_errors: str = "off"
     log_errors: str = "on"
     date_timezone: str = "UTC"
-    open_basedir: str = "on"
+    open_basedir: str = "off"
 
     def changed(self, changes: Mapping[str, str | int | None]) -> PhpConfig:
         """Return it with what was given, checked one by one before, in the place of what was.

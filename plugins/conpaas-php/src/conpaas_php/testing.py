@@ -8,12 +8,13 @@ import itertools
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from conpaas.agent.base import AgentPlace
 from conpaas.features.code.packing import packed
 from conpaas.rpc import Upload, finish
 from conpaas.testing.node import LoneNode
@@ -100,11 +101,31 @@ def archive(files: Mapping[str, str | bytes]) -> Upload:
     return Upload(io.BytesIO(packed(files, times=when)))
 
 
+class NeighbourAgent(PhpAgent):
+    """The agent of a machine whose code finds the files of the other machines here by their paths.
+
+    Proxies name the paths that scripts have on backends, which are the same on real machines.
+    """
+
+    def __init__(self, place: AgentPlace) -> None:
+        super().__init__(place)
+        confinement = self.php.confinement
+        self.php.confinement = replace(
+            confinement, places=(*confinement.places, place.root.parent)
+        )
+
+
 class Node(LoneNode[PhpAgent]):
     """A machine of a PHP service."""
 
-    def __init__(self, root: Path, role: str = "backend", address: str = "") -> None:
-        super().__init__(root, PhpAgent, role, address or new_address())
+    def __init__(
+        self,
+        root: Path,
+        role: str = "backend",
+        address: str = "",
+        agent: type[PhpAgent] = PhpAgent,
+    ) -> None:
+        super().__init__(root, agent, role, address or new_address())
 
     def upload(self, files: Mapping[str, str | bytes], version: str = VERSION) -> None:
         """Bring a version of the code here."""
@@ -138,11 +159,10 @@ class Site:
         """Return a new machine; all that are shared have the same code."""
         root = self.directory / f"node-{len(self.nodes)}"
         root.mkdir()
-        # Proxies name the paths that scripts have on backends: here all are on one machine.
         (self.directory / "srv").mkdir(exist_ok=True)
         if shared:
             (root / "srv").symlink_to("../srv")
-        node = Node(root, role)
+        node = Node(root, role, agent=NeighbourAgent if shared else PhpAgent)
         self.nodes.append(node)
         return node
 
