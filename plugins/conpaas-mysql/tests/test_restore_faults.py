@@ -121,6 +121,32 @@ def test_the_manager_dies_after_a_machine(theatre: Theatre, what: str) -> None:
     check(theatre, "first", 2)
 
 
+def test_a_load_is_watched_while_another_machine_is_replaced(theatre: Theatre) -> None:
+    name = begin(theatre, READ, mysql=3, glb=1)
+    other = next(one for one in ("mysql-2", "mysql-3") if one != name)
+    power_on, may_come = theatre.cluster.provider.on_create, threading.Event()
+
+    def late(*told: Any) -> None:
+        threading.Thread(target=lambda: may_come.wait(60) and power_on(*told)).start()
+
+    theatre.cluster.provider.on_create = late
+    machines = len(theatre.cluster.provider.machines)
+    theatre.break_machines(other)
+    see(theatre, lambda: len(theatre.cluster.provider.machines) == machines)
+    # Its new machine is on its way yet; what was loaded is cut off, and that is noticed.
+    theatre.kill(name)
+
+    def told() -> list[str]:
+        steps = theatre.manager.runner.report(theatre.manager.runner.latest(1)[0].id).steps
+        return [step.message for step in steps if step.message.startswith("it has failed: ")]
+
+    see(theatre, told)
+    assert not may_come.is_set() and at_work(theatre)
+    may_come.set()
+    end(theatre, READ)
+    check(theatre, "first", 3)
+
+
 def test_the_manager_dies_while_the_others_join_after_a_fault(
     theatre: Theatre, stage: Any
 ) -> None:
