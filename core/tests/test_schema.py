@@ -169,6 +169,59 @@ def test_text_goes_through_unchanged_where_text_is_wanted(text):
     assert from_text(text, str, "it") == text
 
 
+@dataclass
+class Bounded:
+    number: Annotated[int, msgspec.Meta(ge=0)] = 0
+    word: Annotated[str, msgspec.Meta(max_length=2)] = ""
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "told"),
+    [
+        (0, Annotated[Annotated[int, msgspec.Meta(ge=1, le=9)] | None, "x"], "at least 1, not 0"),
+        (10, Annotated[int, msgspec.Meta(ge=1, le=9)], "at most 9, not 10"),
+        (1.0, Annotated[float, msgspec.Meta(gt=0, lt=1)], "less than 1.0, not 1.0"),
+        (0.0, Annotated[float, msgspec.Meta(gt=0)], "more than 0.0, not 0.0"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused_in_plain_words(value, hint, told):
+    for convert in (
+        lambda: from_json(value, hint, "keep"),
+        lambda: from_text(str(value), hint, "keep"),
+    ):
+        with pytest.raises(InvalidError) as refused:
+            convert()
+        assert str(refused.value) == f"keep must be {told}"
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "told"),
+    [
+        (
+            "abc",
+            Annotated[str, msgspec.Meta(max_length=2)],
+            "x must have at most 2 characters, not 3",
+        ),
+        (
+            "",
+            Annotated[str, msgspec.Meta(min_length=1)],
+            "x must have at least 1 character, not 0",
+        ),
+        (
+            [1, 2],
+            Annotated[list[int], msgspec.Meta(max_length=1)],
+            "x must have at most 1 element, not 2",
+        ),
+        ({"number": -1}, Bounded, "x: number must be at least 0"),
+        ({"word": "abc"}, Bounded, "x: word must have at most 2 characters"),
+    ],
+)
+def test_what_is_too_long_or_has_a_part_out_of_bounds_is_refused_in_plain_words(value, hint, told):
+    with pytest.raises(InvalidError) as refused:
+        from_json(value, hint, "x")
+    assert str(refused.value) == told
+
+
 def test_a_check_says_what_is_wrong_after_the_name():
     with pytest.raises(InvalidError, match=r"^count must be even$"):
         from_json(3, Even, "count")

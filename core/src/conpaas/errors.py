@@ -118,6 +118,12 @@ class AgentError(ConPaaSError):
     code, status = "agent", 502
 
 
+class StartupScriptError(AgentError):
+    """The startup script of a service failed on a machine that lives: mend the script."""
+
+    code = "startup-script"
+
+
 class UnreachableError(ConPaaSError):
     """The other machine does not answer: wait, or look at it."""
 

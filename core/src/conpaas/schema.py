@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,7 +120,8 @@ def _convert(value: Any, hint: Any, name: str, *, strict: bool) -> Any:
     try:
         result = msgspec.convert(value, parts.full, strict=strict)
     except msgspec.ValidationError as error:
-        raise InvalidError(f"{name}: {_in_words(str(error))}") from None
+        told = _out_of_bounds(str(error), name, value)
+        raise InvalidError(told or f"{name}: {_in_words(str(error))}") from None
     if isinstance(result, int) and abs(result) > MAX_WHOLE:
         raise InvalidError(f"{name}: the number is too large")
     if result is not None:
@@ -136,6 +138,26 @@ def _without_none(hint: Any) -> Any:
         if len(arms) == 1:
             return arms[0]
     return hint
+
+
+#: What msgspec says of a number out of its bounds, or of a text or a list that is too long.
+_BOUNDS = re.compile(r"Expected `(\w+)` (of length )?([<>]=?) (\S+?)(?: - at `\$\.?(.+)`)?")
+_MUST = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
+
+
+def _out_of_bounds(complaint: str, name: str, value: Any) -> str | None:
+    """Say as a person would that a number, or the length of a text, is out of its bounds."""
+    found = _BOUNDS.fullmatch(complaint)
+    if found is None:
+        return None
+    kind, length, compared, bound, inside = found.groups()
+    what = f"{name}: {inside}" if inside else name
+    if length:
+        thing = ("character" if kind == "str" else "element") + ("" if bound == "1" else "s")
+        said = "" if inside else f", not {len(value)}"
+        return f"{what} must have {_MUST[compared]} {bound} {thing}{said}"
+    said = "" if inside else f", not {str(value)[:40]}"
+    return f"{what} must be {_MUST[compared]} {bound}{said}"
 
 
 def _in_words(complaint: str) -> str:

@@ -81,6 +81,35 @@ def test_the_only_service_that_fits_need_not_be_named(cps, configured, director,
     assert captured.out == "Cake pie eaten.\n"
 
 
+def test_who_only_asks_is_not_told_that_the_service_is_the_only_one(
+    cps, configured, director, capsys
+):
+    director.answers["/service/list"] = SERVICES
+    director.answers["/applications/1/services/4/list_keys"] = ["one"]
+    assert cps("cps-bakery", "list_keys", "1") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "one" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("pieces must be at least 1, not 0", "--pieces must be at least 1, not 0"),
+        ("pieces: expected int, got str", "--pieces: expected int, got str"),
+        ("name must have at least 1 character, not 0", "name must have at least 1 character, not"),
+        ("piecesome is not a word", "piecesome is not a word"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_told_by_the_name_that_was_typed(
+    cps, configured, director, capsys, told, shown
+):
+    path = "/applications/1/services/4/bake"
+    director.refuse(path, 400, "invalid", told)
+    assert cps("cps-bakery", "bake", "1", "4", "pie", "2", "rye", "no", "--pieces", "0") == 1
+    assert f"ERROR: {shown}" in capsys.readouterr().err
+
+
 def test_the_only_service_is_looked_for_at_the_director_that_is_named_behind_the_command(
     cps, configured, director, tmp_path
 ):

@@ -58,6 +58,13 @@ def test_what_has_a_default_is_an_option_and_is_sent_only_when_given(read, words
     assert read("bake", *words, *NEEDED).argument == given
 
 
+@pytest.mark.parametrize("flag", ["--nonsense", "--something", "-n", "--zz"])
+def test_an_option_that_is_like_no_other_is_refused_and_none_is_suggested(read, flag):
+    with pytest.raises(Usage) as caught:
+        read("bake", *NEEDED, flag)
+    assert caught.value.message == f"there is no option {flag}"
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -68,6 +75,7 @@ def test_what_has_a_default_is_an_option_and_is_sent_only_when_given(read, words
         ([*NEEDED, "--with-cream=no"], "--with-cream takes no value"),
         ([*NEEDED, "--oven-settings", "{"], "--oven-settings: '{' is not JSON"),
         ([*NEEDED, "--peices", "1"], "no option --peices; did you mean '--pieces'?"),
+        ([*NEEDED, "--peces=1"], "no option --peces; did you mean '--pieces'?"),
         ([*NEEDED, "more"], "'more': too many arguments"),
         ([*NEEDED[:3], "heavy", "rye", "yes"], "<weight>: 'heavy' is not a number"),
         ([*NEEDED[:4], "oats", "yes"], "<flour>: 'oats' is not one of wheat, rye"),

@@ -1,10 +1,12 @@
 """Startup scripts: run once on each machine that is created after they were set."""
 
+import contextlib
 import io
 
 import pytest
 
 from conpaas.errors import AgentError, InvalidError, NotFoundError, TooLargeError
+from conpaas.manager.nodes import NodeState
 from conpaas.rpc import Upload
 from conpaas.state import State
 
@@ -145,3 +147,96 @@ def test_a_lost_manager_leaves_the_script_to_the_next(app):
     Sweep(app.cluster.director).round()
     app.wait(lambda: app.manager is not None)
     assert app.service.get_script() == NOTE
+
+
+WAIT = NOTE + 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done\n'
+
+
+def home(app, node):
+    """Return the home directory on a node's machine; None when that is gone, or on its way."""
+    machines = list(app.cluster.machines.values())
+    found = [m for m in machines if m.number == node.machine]
+    return found[0].directory / "root/root" if found else None
+
+
+def at_it(app):
+    """Return the nodes that have begun with the script."""
+    homes = {node: home(app, node) for node in app.nodes(NodeState.READY)}
+    return [node for node, place in homes.items() if place and (place / "runs").exists()]
+
+
+def go_on(app):
+    """Have the script end wherever it waits."""
+    for node in at_it(app):
+        (home(app, node) / "go").touch()
+
+
+def vanish(app, node):
+    """Have the machine of a node vanish from its cloud."""
+    machines = app.cluster.machines
+    app.cluster.provider.remove(next(i for i, m in machines.items() if m.number == node.machine))
+
+
+def end(app):
+    """Have the manager look at its nodes, as it does all the time, until the job is over."""
+
+    def is_over():
+        with contextlib.suppress(LookupError):  # of a manager that is on its way
+            app.cluster.look()
+            go_on(app)
+            return not app.manager.runner.busy(app.manager.host(1).name)
+
+    app.wait(is_over)
+
+
+def test_a_machine_that_dies_in_its_script_is_replaced_and_the_service_starts(app):
+    set_script(app, WAIT)
+    app.service.start()
+    app.wait(lambda: app.nodes() and runs(app) == [1])
+    (lost,) = app.nodes()
+    vanish(app, lost)
+    end(app)
+    assert app.state is State.RUNNING
+    (node,) = app.nodes()
+    assert node.id != lost.id and runs(app) == [1]
+    assert len(app.cluster.provider.machines) == 2
+    told = [change.reason for change in app.service.get_history()]
+    assert f"{lost.id} ({lost.address}) is lost: it is replaced" in told
+
+
+def test_the_machine_that_comes_instead_dies_in_its_script_too(app):
+    set_script(app, WAIT)
+    app.service.start()
+    for _ in range(2):
+        app.wait(lambda: app.cluster.look() or at_it(app))
+        vanish(app, at_it(app)[0])
+        app.wait(lambda: app.cluster.look() or not at_it(app))
+    end(app)
+    assert app.state is State.RUNNING
+    assert runs(app) == [1]
+    assert len(app.cluster.provider.machines) == 2
+
+
+def test_the_manager_dies_after_a_machine_that_ran_its_script(app):
+    set_script(app, WAIT)
+    app.service.start()
+    app.wait(lambda: app.nodes() and runs(app) == [1])
+    vanish(app, app.nodes()[0])
+    app.restart()
+    end(app)
+    assert app.state is State.RUNNING
+    assert runs(app) == [1]
+    assert len(app.cluster.provider.machines) == 2
+
+
+def test_where_it_fails_on_a_machine_that_lives_the_start_fails_although_another_has_died(app):
+    app.run(app.service.start())
+    app.run(app.service.add_nodes(nodes={"count": 1}))
+    app.run(app.service.stop())
+    set_script(app, WAIT + '[ "$MY_ROLE" = nothing ]\n')
+    app.service.start()
+    app.wait(lambda: app.nodes() and runs(app) == [1, 1])
+    vanish(app, app.nodes()[0])
+    end(app)
+    assert app.state is State.ERROR
+    assert "return code 1" in [change.reason for change in app.service.get_history()][-1]

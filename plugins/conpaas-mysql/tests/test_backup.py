@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +138,28 @@ def test_a_trial_tells_what_is_in_a_backup_and_changes_nothing(member: Node) -> 
     assert seen(member) == before
     assert not list(member.volume.glob("trial-*"))
     assert not list((member.root / "var/lib/conpaas-mysql").glob("trial-*"))
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("echo 'a table is gone' >&2; exit 3", "a table is gone"),
+        ("exit 3", "it ended with 3"),
+        ("head -c -60; exit 0", "it ended with 0"),
+    ],
+)
+def test_a_backup_whose_dump_has_failed_is_none_however_its_last_line_looks(
+    member: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, told: str
+) -> None:
+    real = shutil.which("mariadb-dump")
+    program = tmp_path / "mariadb-dump"
+    # What it writes is whole, or lacks its end.
+    pipe = ";" if ending.startswith(("echo", "exit")) else "|"
+    program.write_text(f'#!/bin/sh\n{real} "$@" {pipe} {ending}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(AgentError, match=f"mariadb-dump failed: {told}"):
+        written(member)
 
 
 def _cut(backup: bytes) -> bytes:

@@ -6,18 +6,20 @@ import http.client
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
+import pymysql
 import pytest
 from psutil import Process
 
 from conpaas.errors import UnreachableError
+from conpaas_mysql import accounts
 from conpaas_mysql.client import connect
 from conpaas_mysql.galera import Group
 from conpaas_mysql.health import Health, is_copied_by_rsync
 from conpaas_mysql.mariadb import HEALTH, NAME
-from conpaas_mysql.parts import HEALTH_PORT
+from conpaas_mysql.parts import HEALTH_PORT, USER
 from conpaas_mysql.testing import Databases, Node, eventually
 
 
@@ -34,20 +36,19 @@ def ask(node: Node, method: str = "GET") -> tuple[int, str]:
 
 def test_a_database_is_well_when_it_takes_queries_and_only_then(databases: Databases) -> None:
     (node,) = databases.grow()
-    eventually(lambda: ask(node) == (200, "Synced"))
-    assert ask(node, "HEAD") == (200, "") and ask(node, "OPTIONS")[0] == 200
-
-    # It has the one connection that is left when all others are taken.
-    taken = []
+    node.agent.set_user_password(digest=accounts.digest("let me in"))
+    # All connections are taken before it has its own: it gets in all the same.
+    taken: list[pymysql.Connection[Any]] = []
     try:
         with pytest.raises(UnreachableError, match="1040"):
             while len(taken) < 100:
-                taken.append(connect(node.agent.database.directories.socket, "root", ""))
-        time.sleep(0.5)
-        assert ask(node) == (200, "Synced")
+                socket = node.agent.database.directories.socket
+                taken.append(connect(socket, USER, "let me in"))
+        eventually(lambda: ask(node) == (200, "Synced"))
     finally:
         for connection in taken:
             connection.close()
+    assert ask(node, "HEAD") == (200, "") and ask(node, "OPTIONS")[0] == 200
 
     # It is no part of the agent, and has none of root's rights.
     node.start_agent()

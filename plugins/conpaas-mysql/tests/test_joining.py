@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, BusyError
 from conpaas.state import State
 from conpaas_mysql.theatre import Theatre
 
@@ -359,3 +359,17 @@ def die_too(
         assert theatre.volumes() == ["mysql-1-1", "mysql-1-2"]
         if not died:
             return
+
+
+def test_databases_that_are_all_lost_since_one_looked_are_waited_for(theatre: Theatre) -> None:
+    theatre.start(mysql=2)
+    theatre.write()
+    manager = theatre.host.manager
+    seen = manager.databases
+    theatre.break_machines("mysql-1", "mysql-2")
+    for node in seen:
+        theatre.manager.lose(node, "its machine is gone")
+    with pytest.raises(BusyError, match="all databases were lost just now"):
+        list(manager.have_primary(seen, ()))
+    theatre.settle()
+    assert theatre.primary() == ["mysql-1", "mysql-2"]

@@ -150,19 +150,36 @@ def test_a_single_database_is_away_for_a_moment_and_that_is_said(theatre: Theatr
     assert not [line for line in theatre.history() if "no database took" in line]
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_a_value_that_the_server_refuses_is_taken_back_on_all(
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_value_that_the_server_refuses_is_taken_back_on_all_while_the_others_answer(
     theatre: Theatre, stage: Any, count: int
 ) -> None:
-    theatre.start(mysql=count)
+    theatre.start(mysql=count, glb=int(count > 1))
     theatre.write()
     before = theatre.seen(), server_settings(theatre)
     stage.refused.add("512G")
-    with pytest.raises(AgentError, match="512G is refused"):
+    failed: list[int] = []
+    stage.before = lambda number: failed.append(number) if not theatre.write() else None
+    with pytest.raises(AgentError, match=r"node-\d+ \(.*\): .* 512G is refused"):
         theatre.run(theatre.user.set_mysql_config(innodb_buffer_pool_size="512G"))
     theatre.idle()
+    stage.before = lambda number: None
+    assert bool(failed) == (count == 1)
     assert (theatre.seen(), server_settings(theatre)) == before
     assert theatre.state is State.RUNNING
     assert theatre.user.get_mysql_config() == MysqlConfig()
     assert theatre.write()
     assert not theatre.host.manager.is_outdated()
+
+
+def test_a_value_that_the_database_program_does_not_know_is_refused_before_anything_is_done(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start(mysql=2)
+    stage.unknown.add("koi8r")
+    stage.events.clear()
+    address = theatre.address("mysql-1")
+    with pytest.raises(InvalidError, match=rf"mysql-1 \({address}\): the database refuses koi8r"):
+        theatre.user.set_mysql_config(character_set="koi8r")
+    assert stage.events == [] and theatre.state is State.RUNNING
+    assert theatre.user.get_mysql_config() == MysqlConfig()

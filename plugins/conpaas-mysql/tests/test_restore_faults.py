@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, ConPaaSError
+from conpaas.rpc import Upload, finish
 from conpaas.state import State
 from conpaas_mysql.rehearsed_backups import HALF
 from conpaas_mysql.theatre import Theatre
@@ -118,6 +121,32 @@ def test_the_manager_dies_after_a_machine(theatre: Theatre, what: str) -> None:
     check(theatre, "first", 2)
 
 
+def test_a_load_is_watched_while_another_machine_is_replaced(theatre: Theatre) -> None:
+    name = begin(theatre, READ, mysql=3, glb=1)
+    other = next(one for one in ("mysql-2", "mysql-3") if one != name)
+    power_on, may_come = theatre.cluster.provider.on_create, threading.Event()
+
+    def late(*told: Any) -> None:
+        threading.Thread(target=lambda: may_come.wait(60) and power_on(*told)).start()
+
+    theatre.cluster.provider.on_create = late
+    machines = len(theatre.cluster.provider.machines)
+    theatre.break_machines(other)
+    see(theatre, lambda: len(theatre.cluster.provider.machines) == machines)
+    # Its new machine is on its way yet; what was loaded is cut off, and that is noticed.
+    theatre.kill(name)
+
+    def told() -> list[str]:
+        steps = theatre.manager.runner.report(theatre.manager.runner.latest(1)[0].id).steps
+        return [step.message for step in steps if step.message.startswith("it has failed: ")]
+
+    see(theatre, told)
+    assert not may_come.is_set() and at_work(theatre)
+    may_come.set()
+    end(theatre, READ)
+    check(theatre, "first", 3)
+
+
 def test_the_manager_dies_while_the_others_join_after_a_fault(
     theatre: Theatre, stage: Any
 ) -> None:
@@ -194,3 +223,61 @@ def test_who_keeps_what_there_is_deletes_the_backup_and_repairs(
     theatre.run(theatre.user.repair())
     assert theatre.state is State.RUNNING
     assert any(f"the backup {name} is gone" in line for line in theatre.history())
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        (TRY, lambda user, name: user.verify_backup(name=name)),
+        (READ, lambda user, name: user.restore(name=name, unsaved=True)),
+    ],
+)
+def test_what_a_manager_that_is_gone_had_begun_ends_before_a_backup_is_worked_on_again(
+    theatre: Theatre, stage: Any, what: str, change: Callable[[Any, str], Any]
+) -> None:
+    theatre.start(mysql=2)
+    name = theatre.run(theatre.user.backup()).name
+    ends: list[str] = []
+
+    def work(agent: Any) -> None:
+        try:
+            finish(getattr(agent, what)(Upload(io.BytesIO(b"old"), "the backup", 3)))
+        except ConPaaSError as error:
+            ends.append(str(error))
+
+    stage.lasting.add(what)
+    threads = [threading.Thread(target=work, args=(agent,)) for agent in theatre.agents()]
+    for thread in threads:
+        thread.start()
+    theatre.cluster.wait(lambda: all(agent._working for agent in theatre.agents()))
+    begun = len(stage.events)
+    seen: list[list[bool]] = []
+
+    def note(number: int) -> None:
+        if any(did == what for _, did, _ in stage.events[begun:number]):
+            seen.append([agent._working for agent in theatre.agents()])
+
+    stage.before = note
+    job = change(theatre.user, name)
+    theatre.cluster.wait(lambda: seen)
+    stage.lasting.clear()
+    theatre.run(job)
+    for thread in threads:
+        thread.join()
+    assert seen[0] == [False, False]
+    assert ends == ["it was given up"] * 2
+    assert stage.contents == "first"
+
+
+def test_a_backup_that_is_tried_gives_way_and_its_database_has_nothing_left_to_do(
+    theatre: Theatre, stage: Any
+) -> None:
+    theatre.start()
+    name = theatre.run(theatre.user.backup()).name
+    stage.lasting.add(TRY)
+    theatre.user.verify_backup(name=name)
+    (agent,) = theatre.agents()
+    theatre.cluster.wait(lambda: agent._working)
+    theatre.add(mysql=1)
+    theatre.cluster.wait(lambda: not agent._working)
+    assert TRY in stage.lasting

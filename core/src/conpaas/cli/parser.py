@@ -128,7 +128,7 @@ def _option(words: list[str], at: int, flags: dict[str, Argument], parsed: Parse
             return _cluster(words, at)
         if flag in GLOBALS:
             return take_global(words, at, parsed.settings)
-        raise Usage(f"there is no option {flag}{_nearest(flag, [*flags, *GLOBALS])}")
+        raise Usage(f"there is no option {flag}{_nearest_option(flag, [*flags, *GLOBALS])}")
     if argument["kind"] not in ("on", "off"):
         text, taken = _value_of(words, at, flags)
         parsed.put(argument, text)
@@ -210,6 +210,12 @@ def reference(text: str) -> str | int:
 
 def _is_number(word: str) -> bool:
     return word[1:].replace(".", "", 1).isdigit()
+
+
+def _nearest_option(given: str, known: Iterable[str]) -> str:
+    # Without their dashes, by which all are a little alike.
+    names = [flag[2:] for flag in known if flag[:2] == "--"]
+    return _nearest(given.lstrip("-"), names).replace("mean '", "mean '--")
 
 
 def _nearest(given: str, known: Iterable[str]) -> str:

@@ -50,8 +50,21 @@ def run(command: Command, words: list[str], options: dict[str, str]) -> str:
 
         go_on(command["confirm"])
     with _director(options, public=command["public"]) as director:
-        _call(director, command, arguments, parsed.switch)
+        try:
+            _call(director, command, arguments, parsed.switch)
+        except Failure as failure:
+            raise _as_typed(command, failure) from failure
     return ""
+
+
+def _as_typed(command: Command, failure: Failure) -> Failure:
+    """Return what the director finds wrong with an option, by the name that was typed."""
+    for argument in command["arguments"] if failure.code == "invalid" else ():
+        name, flags = argument["name"], argument["flags"]
+        if flags and failure.message.startswith((f"{name}:", f"{name} ")):
+            told = flags[-1] + failure.message[len(name) :]
+            return Failure(told, failure.code, failure.detail)
+    return failure
 
 
 def path_of(command: Command, arguments: dict[str, Any]) -> str:
@@ -195,7 +208,9 @@ def _meant_service(
     kind = command["object"]
     fitting = [one for one in services if kind in ("service", one["type"])]
     if len(fitting) == 1:
-        print(f"Service {fitting[0]['sid']} is the only one that fits.", file=sys.stderr)
+        if not command["reads"]:
+            # Before something changes, who typed it shall see which one is meant.
+            print(f"Service {fitting[0]['sid']} is the only one that fits.", file=sys.stderr)
         return str(fitting[0]["sid"])
     if fitting:
         # Whatever stands for the service: the other words tell which one it is.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 from conpaas.agent.base import ServiceAgent
-from conpaas.errors import AgentError, ConPaaSError, InvalidError
+from conpaas.errors import AgentError, ConPaaSError, InvalidError, StartupScriptError
 from conpaas.manager.handlers import Handled, handled
+from conpaas.manager.machines import MACHINES, READY
 from conpaas.manager.nodes import Node
 from conpaas.manager.stopping import StoppingManager
 from conpaas.rpc import Job, Progress, in_turn, scaled
@@ -18,6 +20,38 @@ T = TypeVar("T")
 
 #: How often nodes are replaced that are lost while a service comes up.
 _REPLACEMENTS = 3
+#: Seconds between two looks at a job while nodes are replaced beside it.
+_GLANCE = 0.5
+
+
+class _Watched(Generic[T]):
+    """A job that goes on beside another, and what has come of it."""
+
+    def __init__(self, job: Job[T]) -> None:
+        self._job = job
+        self._results: list[T] = []
+        self._error: ConPaaSError | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return bool(self._results) or self._error is not None
+
+    def step(self) -> Iterator[Progress]:
+        """Do a step; an error is kept, and told."""
+        try:
+            yield next(self._job)
+        except StopIteration as stop:
+            self._results.append(stop.value)
+        except ConPaaSError as error:
+            self._error = error
+            yield Progress(0, f"it has failed: {error}")
+
+    def result(self) -> T:
+        """Return its result, or raise its error."""
+        if self._error is not None:
+            raise self._error
+        return self._results[0]
 
 
 class ReplacingManager(StoppingManager[A], abc.ABC):
@@ -92,7 +126,7 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
             before = None if is_first and self.place.resuming else self.footing()
             try:
                 return (yield from self._attended(begin()))
-            except InvalidError:
+            except (InvalidError, StartupScriptError):
                 raise
             except ConPaaSError as error:
                 yield Progress(0, f"looking what has happened, because: {error}")
@@ -108,22 +142,35 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
     # -- core's own ---------------------------------------------------------------------------
 
     def _attended(self, job: Job[T]) -> Job[T]:
-        """Run a job, and replace nodes that are lost meanwhile."""
+        """Run a job, and replace nodes that are lost meanwhile; it is watched all the while.
+
+        When it has ended, whoever is being replaced is first.
+        """
         seen: set[str] = set()
+        watched, mending, look_at = _Watched(job), None, 0.0
         try:
-            while True:
-                try:
-                    yield next(job)
-                except StopIteration as stop:
-                    return cast("T", stop.value)
-                if lost := [node for node in self.replaceable() if node.id not in seen]:
+            while mending is not None or not watched.is_over:
+                lost = [node for node in self.replaceable() if node.id not in seen]
+                if mending is None and lost:
                     seen |= {node.id for node in lost}
+                    mending = scaled(self._mend(lost), 0, 0)
+                if mending is not None:
                     try:
-                        yield from scaled(self._mend(lost), 0, 0)
+                        yield next(mending)
+                    except StopIteration:
+                        mending = None
                     except ConPaaSError as error:
                         # Whoever comes next tries again; the job itself may come through.
                         self.log.warning("going on, although: %s", error)
+                        mending = None
+                # A look may take a while: who replaces nodes shall not wait for it at each step.
+                if not watched.is_over and (mending is None or time.monotonic() >= look_at):
+                    yield from watched.step()
+                    look_at = time.monotonic() + _GLANCE
+            return watched.result()
         finally:
+            if mending is not None:
+                mending.close()
             job.close()
 
     def _mend(self, lost: Sequence[Node]) -> Job[None]:
@@ -148,6 +195,8 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
                 yield from scaled(self.equip(self.nodes), 25, 40)
                 yield Progress(40, "configuring the service")
                 yield from handled(serve(), 40, 100)
+            except StartupScriptError:
+                raise  # it would fail on every machine
             except ConPaaSError as error:
                 yield Progress(40, f"looking whether a node is lost, because: {error}")
                 yield from scaled(self.place.machines.find_lost(), 40, 40)
@@ -158,6 +207,7 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
 
     def _replace_lost(self) -> Job[None]:
         """Replace what is lost."""
+        yield from self._pass_on()
         if not (lost := self.replaceable()):
             return
         for node in lost:
@@ -165,6 +215,19 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
         added = yield from self.exchange(lost)
         self.place.tell_removed(lost)
         self.place.tell_added(added)
+
+    def _pass_on(self) -> Job[None]:
+        """Give the places of lost nodes to those that came instead, and were lost before that.
+
+        They are the ones to be replaced then, and nobody is replaced twice.
+        """
+        lost = self.place.nodes.lost()
+        for node in lost:
+            got = self.place.recall(f"{READY} {MACHINES} {node.id}") or []
+            heirs = [one for one in lost if one.id in got]
+            if heirs:
+                self.place.nodes.succeed([node], heirs)
+                yield from scaled(self.place.machines.release([node]), 0, 0)
 
     def _exchange(self, node: Node) -> Job[Node]:
         # A try before may have come so far, and have failed then.

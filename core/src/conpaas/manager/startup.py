@@ -14,6 +14,7 @@ from conpaas.errors import (
     ConPaaSError,
     InvalidError,
     NotFoundError,
+    StartupScriptError,
     TooLargeError,
     UnreachableError,
 )
@@ -56,8 +57,11 @@ class StartupManager(ManagerTools[A]):
     def initialise(self, nodes: Sequence[Node]) -> Job[None]:
         """Have new machines run the startup script; those on which it fails are given back.
 
+        One whose machine dies meanwhile has not failed: who replaces lost nodes replaces it.
+
         Raises:
-            AgentError: It failed somewhere; tells where, and its last words.
+            StartupScriptError: It failed somewhere; tells where, and its last words.
+            AgentError: A node is gone; nothing was given back.
         """
         if _STORE not in self.store:
             return
@@ -72,25 +76,34 @@ class StartupManager(ManagerTools[A]):
         told = "; ".join(f"{node.id} ({node.address}): {why}" for node, why in failed.items())
         yield Progress(90, f"giving back {', '.join(node.id for node in failed)}")
         yield from self.place.machines.release(list(failed))
-        raise AgentError(
+        raise StartupScriptError(
             f"the startup script failed, and the node is given back: {told}",
             detail=[node.id for node in failed],
         )
 
     def _run_script(self, script: bytes, nodes: list[Node]) -> Job[dict[Node, str]]:
-        """Run the script on nodes until it is over everywhere; return where it failed, and why."""
+        """Run the script on nodes until it is over everywhere; return where it failed, and why.
+
+        Raises:
+            AgentError: A node is lost, or was silent for too long; what others do goes on.
+        """
         failed: dict[Node, str] = {}
         waiting = list(nodes)
         silent_since: dict[str, float] = {}
         pause = 0.02
         while waiting:
             now, still = time.monotonic(), []
+            if gone := [node for node in waiting if not self.is_there(node)]:
+                told = ", ".join(f"{node.id} ({node.address})" for node in gone)
+                raise AgentError(f"{told} was lost while it ran the startup script")
             for node, answer in self.ask_each(lambda agent: _ask(agent, script), waiting):
                 if isinstance(answer, UnreachableError):
-                    if now - silent_since.setdefault(node.id, now) < PATIENCE:
-                        still.append(node)
-                    else:
-                        failed[node] = str(answer)
+                    if now - silent_since.setdefault(node.id, now) > PATIENCE:
+                        raise AgentError(
+                            f"{node.id} ({node.address}) has fallen silent while it ran the "
+                            f"startup script: {answer}"
+                        )
+                    still.append(node)
                     continue
                 silent_since.pop(node.id, None)
                 if isinstance(answer, ConPaaSError):

@@ -118,7 +118,7 @@ class ManagerTools(Generic[A]):
             AgentError: It was lost.
         """
         while True:
-            if not self._is_there(node):
+            if not self.is_there(node):
                 # Thrown in: who closes a job wants the node to end it, and this one cannot.
                 lost = AgentError(f"the machine of {node.id} was lost")
                 job.throw(lost)
@@ -129,7 +129,7 @@ class ManagerTools(Generic[A]):
                 return cast("T", stop.value)
             yield step
 
-    def _is_there(self, node: Node) -> bool:
+    def is_there(self, node: Node) -> bool:
         """Whether a node is neither lost nor replaced already."""
         nodes = self.place.nodes
         there = {one.id for one in nodes.all()} - {one.id for one in nodes.lost()}

@@ -115,11 +115,28 @@ def configuration(
         listen: The address that it listens at; others reach it by its member's address.
         room: What there is for it.
     """
-    address = next(member.address for member in part.members if member.name == part.name)
-    own = {name: value for name, value in part.settings.items() if "." not in name}
-    if own.get("innodb_buffer_pool_size", "auto") == "auto":
-        own["innodb_buffer_pool_size"] = str(buffer_pool(room.memory))
     server = {
+        **_place(directories, listen),
+        **_defaults(),
+        **_durability(room),
+        **_rights(directories),
+        **_membership(part, secrets, listen),
+        **_own(part, room),
+        # Last: the settings of Galera itself are one option.
+        "wsrep_provider_options": _provider(part, directories, listen, room),
+    }
+    return Configuration({"mysqld": server, "sst": _copying(directories, listen)})
+
+
+def buffer_pool(memory: int) -> int:
+    """Return how many bytes of data a server keeps in memory on a machine with so many bytes."""
+    pool = int((memory - _RESERVED * _MB) * 0.6)
+    return max(32 * _MB, pool // _MB * _MB)
+
+
+def _place(directories: Directories, listen: str) -> dict[str, str]:
+    """Where its files lie, and where it listens."""
+    return {
         **({"user": SERVER_USER} if os.geteuid() == 0 else {}),
         "datadir": str(directories.data),
         "tmpdir": str(directories.temporary),
@@ -129,6 +146,12 @@ def configuration(
         "port": str(MYSQL_PORT),
         # Each look-up of a name that nobody knows would take ten seconds.
         "skip-name-resolve": "ON",
+    }
+
+
+def _defaults() -> dict[str, str]:
+    """What users may count on, unless they set something else."""
+    return {
         "character-set-server": "utf8mb4",
         "max_allowed_packet": "64M",
         "performance_schema": "OFF",
@@ -137,16 +160,35 @@ def configuration(
         "wsrep_mode": "STRICT_REPLICATION",
         # Without it nobody but the administrator could make triggers and functions.
         "log_bin_trust_function_creators": "ON",
+    }
+
+
+def _durability(room: Room) -> dict[str, str]:
+    """How what is written comes to the others, and onto the disk."""
+    return {
         "binlog_format": "ROW",
         "innodb_autoinc_lock_mode": "2",
         # What was acknowledged is on the disk, even when all nodes fail at once.
         "innodb_flush_log_at_trx_commit": "1",
         "innodb_log_file_size": str(_between(16 * _MB, room.volume // 20, 256 * _MB)),
+    }
+
+
+def _rights(directories: Directories) -> dict[str, str]:
+    """What keeps users to what is theirs."""
+    return {
         # Who may make users may also change those that ConPaaS needs: each start mends them.
         "init_file": str(directories.accounts_file),
         # No way from SQL to files.
         "local_infile": "OFF",
         "secure_file_priv": str(directories.files),
+    }
+
+
+def _membership(part: DatabasePart, secrets: ClusterSecrets, listen: str) -> dict[str, str]:
+    """Which cluster it belongs to, and how it gets its data from the others."""
+    address = _address(part)
+    return {
         "wsrep_on": "ON",
         "wsrep_provider": "/usr/lib/galera/libgalera_smm.so",
         "wsrep_cluster_name": part.cluster,
@@ -160,10 +202,20 @@ def configuration(
         "wsrep_sst_method": part.transfer,
         "wsrep_sst_auth": f"{TRANSFER_USER}:{secrets.transfer_password}",
         "wsrep_sst_receive_address": f"{address}:{_snapshot_port(part, listen)}",
-        **own,
     }
-    server["wsrep_provider_options"] = _provider(part, directories, listen, address, room)
-    tls = {
+
+
+def _own(part: DatabasePart, room: Room) -> dict[str, str]:
+    """What its users have set; those of Galera have a dot in their names."""
+    own = {name: value for name, value in part.settings.items() if "." not in name}
+    if own.get("innodb_buffer_pool_size", "auto") == "auto":
+        own["innodb_buffer_pool_size"] = str(buffer_pool(room.memory))
+    return own
+
+
+def _copying(directories: Directories, listen: str) -> dict[str, str]:
+    """How whole copies travel: encrypted, between members of this cluster only."""
+    return {
         "tca": str(directories.configuration / "authority.pem"),
         "tcert": str(directories.configuration / "certificate.pem"),
         "tkey": str(directories.configuration / "key.pem"),
@@ -173,18 +225,10 @@ def configuration(
         # Where several servers share a machine, each has a copy sent to its own address.
         **({} if listen == _ANYWHERE else {"sockopt": f"bind={listen}"}),
     }
-    return Configuration({"mysqld": server, "sst": tls})
 
 
-def buffer_pool(memory: int) -> int:
-    """Return how many bytes of data a server keeps in memory on a machine with so many bytes."""
-    pool = int((memory - _RESERVED * _MB) * 0.6)
-    return max(32 * _MB, pool // _MB * _MB)
-
-
-def _provider(
-    part: DatabasePart, directories: Directories, listen: str, address: str, room: Room
-) -> str:
+def _provider(part: DatabasePart, directories: Directories, listen: str, room: Room) -> str:
+    address = _address(part)
     options = {
         "gmcast.listen_addr": f"ssl://{listen}:{GROUP_PORT}",
         "ist.recv_addr": f"{address}:{INCREMENTAL_PORT}",
@@ -205,6 +249,10 @@ def _provider(
         **{name: value for name, value in part.settings.items() if "." in name},
     }
     return '"' + _joined(f"{name}={options[name]}" for name in options) + '"'
+
+
+def _address(part: DatabasePart) -> str:
+    return next(member.address for member in part.members if member.name == part.name)
 
 
 def _snapshot_port(part: DatabasePart, listen: str) -> int:

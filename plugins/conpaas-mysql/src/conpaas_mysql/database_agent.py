@@ -14,7 +14,7 @@ from conpaas.errors import AgentError, ConPaaSError, UnreachableError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.rpc import Job, Progress, expose
 from conpaas.schema import Option, from_json, to_json
-from conpaas_mysql import galera, starting
+from conpaas_mysql import galera, starting, trial
 from conpaas_mysql.client import Session, session
 from conpaas_mysql.directories import Directories
 from conpaas_mysql.donors import in_truth
@@ -22,12 +22,14 @@ from conpaas_mysql.mariadb import HEALTH, MariaDb
 from conpaas_mysql.parts import ClusterSecrets, DatabasePart, DatabaseStatus, Position
 from conpaas_mysql.sessions import wait_for_sessions
 from conpaas_mysql.status import database_status
-from conpaas_mysql.waiting import stays_forgotten, until_synced
+from conpaas_mysql.waiting import RESTARTS, stays_forgotten, until_synced
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 _PART, _WANTED, _CREATING = "database", "database-wanted", "database-creating"
+#: How often a server with new settings may end on its way: the one it gets data from may die.
+_RESTARTS_UNPROVEN = 1
 #: Seconds within which a member that is told to go on alone does so.
 _PROMOTE_TIMEOUT = 20.0
 #: Seconds that sessions have to end what they are doing, before the server ends.
@@ -109,6 +111,17 @@ class DatabaseAgent(VolumeAgent):
                 changed = True
         return changed
 
+    @expose(reads=True, hidden=True)
+    def check_settings(
+        self, settings: Annotated[dict[str, str], "Of the server, as its file writes them"]
+    ) -> None:
+        """Refuse settings that the server's program does not take; it is asked here, now.
+
+        Raises:
+            InvalidError: It refuses one; says which, and what it says.
+        """
+        trial.check_options(settings)
+
     @expose(resumes=True)
     def create_database(self) -> Job[None]:
         """Set up an empty data directory, and run the first member of a new cluster on it.
@@ -143,22 +156,29 @@ class DatabaseAgent(VolumeAgent):
     def join_database(self) -> Job[None]:
         """Run a member, and wait until it has all that the others have and takes queries.
 
+        Settings that it has not run with yet are tried before; where it does not start with them,
+        it is stopped, and the others have lost nobody.
+
         Raises:
             AgentError: It does not get there; tells the last words of its log.
         """
         database = self.database
         yield Progress(0, "joining the cluster")
-        self.store[_WANTED] = True
         if (yield from stays_forgotten(database)):
             yield Progress(5, "stopping a donor whose copy was cut off")
             database.stop()
+        new = yield from self._tried(database)
+        self.store[_WANTED] = True
         database.start(join=True)
         try:
-            yield from until_synced(database)
-        except AgentError:
+            yield from until_synced(database, restarts=_RESTARTS_UNPROVEN if new else RESTARTS)
+        except AgentError as error:
+            if new:
+                yield from self._refuse(database, new, error)
             # What it waits for may never come, as when its donor's machine has fallen silent.
             database.abandon_copy()
             raise
+        trial.note_proven(database.directories)
         self.log.info("the database has joined the cluster")
 
     @expose(resumes=True)
@@ -194,6 +214,8 @@ class DatabaseAgent(VolumeAgent):
             return
         database = self.database
         if database.is_running:
+            if self._is_primary(0.0):
+                trial.note_proven(database.directories)
             yield from wait_for_sessions(database.directories.socket, _SESSIONS_TIMEOUT)
             yield Progress(50, "stopping the database")
         database.stop()
@@ -276,26 +298,60 @@ class DatabaseAgent(VolumeAgent):
         if database.is_running and not self._is_primary():
             yield Progress(20, "ending a server that waits for others")
             database.stop()
+        new = yield from self._tried(database)
         if not database.is_running:
             database.start(bootstrap=True)
         try:
             yield from until_synced(database, restarts=0)
-        except AgentError:
+        except AgentError as error:
+            if new:
+                yield from self._refuse(database, new, error)
             # Started again, it would wait for others, and hide why it has ended.
             self.store[_WANTED] = False
             database.stop()
             raise
+        trial.note_proven(database.directories)
         self.log.info("the database is the first member of its cluster")
 
-    def _is_primary(self) -> bool:
+    def _tried(self, database: MariaDb) -> Job[dict[str, str]]:
+        """Try the settings that a server which does not run has not run with; return them.
+
+        Raises:
+            AgentError: It does not start with them; it shall not run any more.
+        """
+        if database.is_running or not database.has_data:
+            return {}
+        if new := trial.unproven(database.directories):
+            yield Progress(5, f"trying {', '.join(new)}")
+            try:
+                trial.try_settings(database.directories)
+            except AgentError:
+                self.store[_WANTED] = False
+                raise
+        return new
+
+    def _refuse(self, database: MariaDb, new: dict[str, str], error: AgentError) -> Job[None]:
+        """Stop a server that does not get on with new settings: it may do with those before.
+
+        Raises:
+            AgentError: Always.
+        """
+        yield Progress(95, "stopping the database: it does not start with its new settings")
+        self.store[_WANTED] = False
+        database.stop()
+        raise AgentError(trial.refusal(new, database.last_words(200))) from error
+
+    def _is_primary(self, seconds: float = 3.0) -> bool:
         """Whether the server belongs to the primary component; one on its way has some time."""
         database = self.database
-        until = time.monotonic() + 3.0
-        while time.monotonic() < until and database.is_running:
+        until = time.monotonic() + seconds
+        while database.is_running:
             try:
                 with session(database.directories.socket) as connection:
                     group = galera.group(connection)
                     return in_truth(group, database.directories.data).is_primary
             except UnreachableError:
+                if time.monotonic() >= until:
+                    break
                 time.sleep(0.1)
         return False

@@ -7,7 +7,7 @@ others are looked at all the time, and what faults need is done.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from conpaas.errors import AgentError, ConPaaSError
@@ -21,6 +21,48 @@ from conpaas_mysql.replacements import Replacements
 
 #: How often the members of a cluster may lose each other while others join.
 _REVIVALS = 3
+
+
+@dataclass
+class _Course:
+    """How joining goes: when to look again, what is told until then, what has befallen it.
+
+    Args:
+        glance: Seconds between two looks.
+        look_at: When the next look is due.
+        step: What is told.
+        revivals: How often nobody took queries any more, and somebody does again.
+        leaderless: Since when nobody takes queries; 0 when somebody does.
+    """
+
+    glance: float
+    look_at: float = 0.0
+    step: Progress = field(default_factory=lambda: Progress(0, ""))
+    revivals: int = 0
+    leaderless: float = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look at all nodes."""
+        return time.monotonic() >= self.look_at
+
+    def begin_to_look(self) -> None:
+        """Note that all nodes are looked at now."""
+        self.look_at = time.monotonic() + self.glance
+
+    def waits_beside(self, joiners: Joiners, replacements: Replacements) -> bool:
+        """Return whether there is nothing to do until the next look; wait a bit where all do."""
+        at_work = bool(joiners.nodes or replacements)
+        if self.is_due or not (at_work or self.leaderless):
+            return False
+        if not at_work:
+            time.sleep(min(0.5, self.glance / 4))
+        return True
+
+    def note(self, joiners: Joiners, replacements: Replacements, picture: Picture) -> None:
+        """Note how far those are that join, and those that are replaced."""
+        words = "; ".join(filter(None, [joiners.words(picture), *replacements.words()]))
+        self.step = Progress(joiners.share(picture), words)
 
 
 class JoiningManager(EquippingManager):
@@ -64,66 +106,88 @@ class JoiningManager(EquippingManager):
     # -- those that join ----------------------------------------------------------------------
 
     def _join(self, this: Round, joiners: Joiners, replacements: Replacements) -> Job[None]:
-        revivals, leaderless, words, share, look_at = 0, 0.0, "", 0, 0.0
+        course = _Course(self.glance)
         while True:
             for failure in replacements.advance():
                 self.fail(replace(this, strict=False), failure)
-            if replacements and time.monotonic() < look_at:
+            if replacements and not course.is_due:
                 # Those that join go on by themselves: to follow them would only take time.
-                yield Progress(share, words)
+                yield course.step
                 continue
-            nodes = dict(joiners.nodes)
-            for name, error in joiners.advance():
-                if this.mends and self._is_lost(nodes[name]):
-                    joiners.expect(name)
-                elif error is not None and not joiners.may_try_again(name):
-                    self._fail_of(this, joiners, name, error)
-            at_work = bool(joiners.nodes or replacements)
-            if (at_work or leaderless) and time.monotonic() < look_at:
-                if not at_work:
-                    time.sleep(min(0.5, self.glance / 4))
-                yield Progress(share, words)
+            self._hear(this, joiners)
+            if course.waits_beside(joiners, replacements):
+                yield course.step
                 continue
-            look_at = time.monotonic() + self.glance
+            course.begin_to_look()
             yield from self._attend(this, joiners, replacements)
             picture = self.look(self.apart(this))
-            share, words = joiners.share(picture), _words(joiners, replacements, picture)
-            if this.databases and not picture.primary and revivals < _REVIVALS:
-                # Who loses the others is primary until it has noticed.
-                leaderless = leaderless or time.monotonic()
-                joiners.disturb()
-                try:
-                    yield from self._go_on(this)
-                except ConPaaSError as error:
-                    waits = joiners.nodes or joiners.owed
-                    if replacements:
-                        leaderless = 0.0  # their data may be what is waited for
-                    elif not waits or time.monotonic() - leaderless > self.endurance:
-                        raise
-                    yield Progress(share, str(error))
-                else:
-                    revivals, leaderless = revivals + 1, 0.0
+            course.note(joiners, replacements, picture)
+            if this.databases and not picture.primary and course.revivals < _REVIVALS:
+                yield from self._revive(this, joiners, replacements, course)
                 continue
             missing = self._missing(this, joiners, picture)
+            returning = self._returning(this, picture, missing)
+            if returning and time.monotonic() < this.until:
+                yield Progress(course.step.percent, f"waiting for {', '.join(returning)}")
+                time.sleep(min(0.5, self.patience / 10))
+                continue
             if not this.strict:
-                running = [n for n in missing if self._may_come_back(picture, n)]
-                if running and time.monotonic() < this.until:
-                    yield Progress(share, f"waiting for {', '.join(running)}")
-                    time.sleep(min(0.5, self.patience / 10))
-                    continue
                 this.away.clear()
-                this.away.update(running)
-                missing = [n for n in missing if n not in running]
-            room = max(1, len(picture.ready) - 1) - len(joiners.nodes)
-            for name in missing:
-                # Who was a member just now lacks little, and nobody stands still for it.
-                is_back = not joiners.is_owed(name) and picture.statuses[name].has_data
-                if room > 0 or is_back:
-                    room -= 1
-                    self._begin(this, joiners, picture, name)
+                this.away.update(returning)
+            self._begin_with(this, joiners, picture, [n for n in missing if n not in returning])
             if not joiners.nodes and not replacements:
                 return
-            share, words = joiners.share(picture), _words(joiners, replacements, picture)
+            course.note(joiners, replacements, picture)
+
+    def _hear(self, this: Round, joiners: Joiners) -> None:
+        """Hear of those that join; who has not joined fails, unless it is tried again."""
+        nodes = dict(joiners.nodes)
+        for name, error in joiners.advance():
+            if this.mends and self._is_lost(nodes[name]):
+                joiners.expect(name)
+            elif error is not None and not joiners.may_try_again(name):
+                self._fail_of(this, joiners, name, error)
+
+    def _revive(
+        self, this: Round, joiners: Joiners, replacements: Replacements, course: _Course
+    ) -> Job[None]:
+        """Have somebody take queries again, whom the others can follow.
+
+        Raises:
+            ConPaaSError: It cannot be, or not for too long, and there is nobody to wait for.
+        """
+        # Who loses the others is primary until it has noticed.
+        course.leaderless = course.leaderless or time.monotonic()
+        joiners.disturb()
+        try:
+            yield from self._go_on(this)
+        except ConPaaSError as error:
+            waits = joiners.nodes or joiners.owed
+            if replacements:
+                course.leaderless = 0.0  # their data may be what is waited for
+            elif not waits or time.monotonic() - course.leaderless > self.endurance:
+                raise
+            yield Progress(course.step.percent, str(error))
+        else:
+            course.revivals, course.leaderless = course.revivals + 1, 0.0
+
+    def _returning(self, this: Round, picture: Picture, missing: list[str]) -> list[str]:
+        """Return the names of those that may be members again by themselves, if it may wait."""
+        if this.strict:
+            return []
+        return [name for name in missing if self._may_come_back(picture, name)]
+
+    def _begin_with(
+        self, this: Round, joiners: Joiners, picture: Picture, names: list[str]
+    ) -> None:
+        """Have databases join, as many as there are others that answer meanwhile."""
+        room = max(1, len(picture.ready) - 1) - len(joiners.nodes)
+        for name in names:
+            # Who was a member just now lacks little, and nobody stands still for it.
+            is_back = not joiners.is_owed(name) and picture.statuses[name].has_data
+            if room > 0 or is_back:
+                room -= 1
+                self._begin(this, joiners, picture, name)
 
     def _may_come_back(self, picture: Picture, name: str) -> bool:
         """Whether a database that is missing may be a member again by itself."""
@@ -208,7 +272,3 @@ class JoiningManager(EquippingManager):
         """Note in a round which databases there are now."""
         known = {node.id for node in (*this.databases, *added)}
         this.databases[:] = [node for node in self.databases if node.id in known]
-
-
-def _words(joiners: Joiners, replacements: Replacements, picture: Picture) -> str:
-    return "; ".join(filter(None, [joiners.words(picture), *replacements.words()]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 from conpaas.agent.base import AgentPlace
-from conpaas.errors import AgentError
+from conpaas.errors import AgentError, InvalidError
 from conpaas.features.volumes.agent import VolumeAgent
 from conpaas.features.volumes.names import VolumeName
 from conpaas.rpc import Job, Progress, expose
@@ -48,6 +48,7 @@ class Stage(theatre.Stage):
     Args:
         world: The modelled cluster.
         refused: Values that no server starts with.
+        unknown: Values that a server refuses as soon as it is asked.
         down: Addresses whose servers are not started again when they were killed.
         full: Addresses whose volumes are nearly full.
         hanging: Addresses whose servers do not answer.
@@ -59,6 +60,7 @@ class Stage(theatre.Stage):
 
     world: World = field(default_factory=World)
     refused: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
     full: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)
@@ -147,6 +149,12 @@ class RehearsalAgent(RehearsedBackups, VolumeAgent):
         news = bool(self.store.get("part") != told)
         self.store["part"] = told
         return news
+
+    @expose(reads=True, hidden=True)
+    def check_settings(self, settings: Annotated[dict[str, str], "Of the server"]) -> None:
+        """Refuse what the stage says."""
+        if found := self.stage.unknown & set(settings.values()):
+            raise InvalidError(f"the database refuses {min(found)}")
 
     @expose(resumes=True)
     def create_database(self) -> Job[None]:

@@ -54,6 +54,9 @@ class RevivingManager(LookingManager):
         if picture.primary:
             self._see(picture)
             return set()
+        if not picture.nodes:
+            # Since whoever asks has looked last; he looks again.
+            raise BusyError("all databases were lost just now: they are replaced first")
         yield from self._fence()
         if self._is_new(picture):
             started = yield from self._create(databases[0])

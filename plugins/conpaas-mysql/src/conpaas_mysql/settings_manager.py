@@ -9,6 +9,7 @@ from conpaas.kept_settings import to_store
 from conpaas.rpc import Job, Progress, expose, scaled
 from conpaas.state import State
 from conpaas_mysql.charts import MEMORY_LIMIT
+from conpaas_mysql.faults import name_of
 from conpaas_mysql.looking import SETTINGS
 from conpaas_mysql.settings import (
     AUTO,
@@ -86,6 +87,8 @@ class SettingsManager(SettlingManager):
         self._check_memory(config)
         # The state is seen before the first step: from then on it is ADAPTING.
         runs = bool(self.nodes) if self.place.resuming else self.state is State.RUNNING
+        if runs and not self.place.resuming:
+            self._check_with_databases(config)
         yield Progress(0, "changing the settings of the databases")
         if runs:
             try:
@@ -96,6 +99,14 @@ class SettingsManager(SettlingManager):
                 raise
         self.store[SETTINGS] = to_store(config)
         return config
+
+    def _check_with_databases(self, config: MysqlConfig) -> None:
+        """Refuse what the databases' own program refuses; who does not answer is told later."""
+        settings = config.to_server()
+        ask = self.ask_each(lambda agent: agent.check_settings(settings=settings), self.databases)
+        for node, answer in ask:
+            if isinstance(answer, InvalidError):
+                raise InvalidError(f"{name_of(node)} ({node.address}): {answer}")
 
     def _check_memory(self, config: MysqlConfig) -> None:
         """Refuse more memory for data than a machine has: its database would not start."""

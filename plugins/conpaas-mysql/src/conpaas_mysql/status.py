@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass, replace
 
 from conpaas.errors import UnreachableError
 from conpaas_mysql import galera, starting
@@ -33,57 +34,64 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         part: What it does.
         wanted: It shall run.
     """
-    import pymysql
-
     directories = database.directories
     if not directories.volume.is_dir():
         trouble = f"the volume {part.volume} is not mounted"
         return DatabaseStatus(
             False, database.is_running, False, 0, False, (), "", -1, False, 0, trouble
         )
-    disk = shutil.disk_usage(directories.volume)
-    full, running = "", database.is_running
-    # Room that was given up for a start is kept again as soon as there is some.
-    kept = starting.renew_reserve(directories) or not running
-    if disk.free < min(_FREE, disk.total * _FREE_SHARE) or not kept:
-        full = (
-            f"the volume {part.volume} is full ({disk.free >> 20} MB of {disk.total >> 20} MB are "
-            "free): delete data, or have it grow"
-        )
-    group, hangs, locked_out = None, "", ""
-    if running:
-        try:
-            group, locked_out = _ask(database)
-        except UnreachableError as error:
-            hangs = error.message
-        except (pymysql.Error, OSError) as error:
-            hangs = f"the database does not tell its status: {error}"
-    if group is None:
-        left = galera.saved(directories.data)
-        return DatabaseStatus(
-            has_data=starting.is_whole(directories),
-            is_running=running,
-            is_primary=False,
-            state=0,
-            ready=False,
-            members=(),
-            cluster=left.cluster,
-            position=-1,
-            outdated=database.is_outdated,
-            free=disk.free,
-            trouble=full or (_trouble(database, hangs) if running or wanted else ""),
-            used=_used(directories),
-            started=database.started,
-        )
+    disk, running = shutil.disk_usage(directories.volume), database.is_running
+    full = _fullness(directories, part, disk.total, disk.free, running)
+    seen = _look(database) if running else _Seen()
+    told = _of_member(seen.group, part) if seen.group else _of_silent(directories, running)
+    if seen.group is not None:
+        trouble = full or _lost(seen.group) or seen.locked_out
+    else:
+        trouble = full or (_trouble(database, seen.hangs) if running or wanted else "")
+    return replace(
+        told,
+        has_data=starting.is_whole(directories),
+        outdated=database.is_outdated,
+        free=disk.free,
+        trouble=trouble,
+        used=_used(directories),
+        started=database.started,
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a server says.
+
+    Args:
+        group: Of itself and the others; None when it does not answer.
+        hangs: Why it does not.
+        locked_out: That its administrator is not let in.
+    """
+
+    group: galera.Group | None = None
+    hangs: str = ""
+    locked_out: str = ""
+
+
+def _look(database: MariaDb) -> _Seen:
+    import pymysql
+
+    try:
+        group, locked_out = _ask(database)
+    except UnreachableError as error:
+        return _Seen(hangs=error.message)
+    except (pymysql.Error, OSError) as error:
+        return _Seen(hangs=f"the database does not tell its status: {error}")
+    return _Seen(group, locked_out=locked_out)
+
+
+def _of_member(group: galera.Group, part: DatabasePart) -> DatabaseStatus:
+    """Return what one that answers says of itself; the rest is seen from outside."""
     names = {member.address: member.name for member in part.members}
     hosts = (address.rpartition(":")[0] for address in group.addresses)
-    lost = ""
-    if not group.is_primary:
-        lost = "it has lost most of the cluster: it takes no queries"
-        if group.state == galera.DONOR:
-            lost = "a copy of it was cut off, and it still waits for the end: it takes no queries"
     return DatabaseStatus(
-        has_data=starting.is_whole(directories),
+        has_data=False,
         is_running=True,
         is_primary=group.is_primary,
         state=group.state,
@@ -91,12 +99,38 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         members=tuple(sorted(names.get(host, host) for host in hosts)),
         cluster=group.cluster,
         position=group.number,
-        outdated=database.is_outdated,
-        free=disk.free,
-        trouble=full or lost or locked_out,
-        used=_used(directories),
-        started=database.started,
+        outdated=False,
+        free=0,
     )
+
+
+def _of_silent(directories: Directories, running: bool) -> DatabaseStatus:
+    """Return what the files of one say that does not answer, or run."""
+    left = galera.saved(directories.data)
+    return DatabaseStatus(False, running, False, 0, False, (), left.cluster, -1, False, 0)
+
+
+def _fullness(
+    directories: Directories, part: DatabasePart, total: int, free: int, running: bool
+) -> str:
+    """Say that a volume is full; nothing when it is not."""
+    # Room that was given up for a start is kept again as soon as there is some.
+    kept = starting.renew_reserve(directories) or not running
+    if free >= min(_FREE, total * _FREE_SHARE) and kept:
+        return ""
+    return (
+        f"the volume {part.volume} is full ({free >> 20} MB of {total >> 20} MB are free): delete "
+        "data, or have it grow"
+    )
+
+
+def _lost(group: galera.Group) -> str:
+    """Say that a member has lost most of the others; nothing when it has not."""
+    if group.is_primary:
+        return ""
+    if group.state == galera.DONOR:
+        return "a copy of it was cut off, and it still waits for the end: it takes no queries"
+    return "it has lost most of the cluster: it takes no queries"
 
 
 def _ask(database: MariaDb) -> tuple[galera.Group, str]:
