@@ -29,6 +29,8 @@ class Joiners:
     ) -> None:
         #: Nodes of those that are at work, by the database's name.
         self.nodes: dict[str, Node] = {}
+        #: Nodes of those that have tried and have not come in, those at work among them.
+        self.outside: dict[str, Node] = {}
         #: Names of those that were to come in when it began: for these it is done.
         self.owed: set[str] | None = None
         self._begin = begin
@@ -42,12 +44,14 @@ class Joiners:
     def add(self, name: str, node: Node) -> None:
         """Have a database join."""
         self.nodes[name], self._jobs[name] = node, self._begin(node)
+        self.outside[name] = node
         self._told[name], self._begun[name] = "", self._clock()
 
     def drop(self, name: str) -> None:
-        """Follow the job of a database no more."""
-        self._jobs.pop(name).close()
-        del self.nodes[name]
+        """Follow the job of a database no more, if it is at work."""
+        if name in self.nodes:
+            self._jobs.pop(name).close()
+            del self.nodes[name]
         self.leave_alone(name)
 
     def disturb(self) -> None:
@@ -95,6 +99,7 @@ class Joiners:
                 self._told[name] = next(job).message
             except StopIteration:
                 ended.append((name, None))
+                del self.outside[name]
             except ConPaaSError as error:
                 ended.append((name, error))
         for name, _ in ended:

@@ -227,7 +227,8 @@ class JoiningManager(EquippingManager):
         if not lost:
             return
         this.lost |= {node.id for node in lost}
-        joining = {node.id: name for name, node in joiners.nodes.items()}
+        # Also one whose job has failed by that, before it was known, and that is tried again.
+        joining = {node.id: name for name, node in joiners.outside.items()}
         for node in lost:
             if name := joining.get(node.id):
                 joiners.drop(name)
