@@ -40,6 +40,7 @@ LEASE = 30.0  #: seconds after which a worker without a heartbeat counts as dead
 BEAT = 2.0  #: seconds between heartbeats
 logger = logging.getLogger(__name__)
 _JOB = Prepared(lambda number: Job.select().where(Job.id == number))
+_ACTIVE = Prepared(lambda target: Job.select().where(Job.active == target))
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,7 @@ class DirectorJobs:
 
     def active(self, target: str) -> Job | None:
         """Return the job that is changing something, None when there is none."""
-        found: Job | None = Job.get_or_none(Job.active == target)
-        return found
+        return _ACTIVE.first(Job, target)
 
     def report(self, number: int, caller: Caller) -> JobReport:
         """Return a job's present report.
