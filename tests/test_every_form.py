@@ -28,7 +28,7 @@ def test_every_operation_has_a_form_that_reaches_its_manager(cluster, name):
     browser = logged_in(cluster)
     path = f"/applications/{aid}/services/1"
     shown = browser.get(path)
-    for operation in operations(cluster.plugins.service(name).manager).values():
+    for operation in operations(cluster.plugins.service(name).manager_class).values():
         if operation.hidden or operation.name in ("stop", "add_nodes", "remove_nodes"):
             continue
         here = f"{path}/operations/{operation.name}"

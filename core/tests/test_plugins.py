@@ -1,5 +1,6 @@
 """A plugin that is broken is left out and told about; the others work, whatever it did."""
 
+import subprocess
 import sys
 import textwrap
 
@@ -66,6 +67,18 @@ BROKEN = {
         WHOLE.replace('(Role("node", "Does it"),)', "()"),
         "has no roles",
     ),
+    "a manager that is not there": (
+        WHOLE.replace("manager=Manager", "manager='no_such_module_of_mine:Manager'"),
+        "no_such_module_of_mine:Manager.* cannot be imported",
+    ),
+    "a manager that is none": (
+        WHOLE.replace("manager=Manager", "manager='conpaas.agent.base:ServiceAgent'"),
+        "is no ServiceManager",
+    ),
+    "an agent that is none": (
+        WHOLE.replace("agent=ServiceAgent", "agent=42"),
+        "is no ServiceAgent",
+    ),
     "an operation that is there": (WHOLE + DECLARES.format("list"), "user list is declared twice"),
     "an object without a name": (
         WHOLE + DECLARES.format("fly").replace('object = "user"', "pass"),
@@ -105,6 +118,24 @@ def install(tmp_path, monkeypatch):
 
 def reasons(plugins):
     return {broken.name: broken.reason for broken in plugins.broken}
+
+
+def test_a_process_that_runs_agents_imports_no_managers(install):
+    source = WHOLE.replace("manager=Manager", "manager='no_such_module_of_mine:Manager'")
+    install("mine", source)
+    plugins = Plugins.installed(only=["mine"], for_agents=True)
+    assert plugins.service("mine").agent_class is ServiceAgent
+    assert Plugins.installed(only=["mine"]).broken != []
+
+
+def test_an_agents_process_has_no_managers():
+    code = (
+        "import sys, conpaas.agent.__main__; from conpaas.plugins import Plugins;"
+        "Plugins.installed(only=['generic'], for_agents=True);"
+        "print([m for m in sys.modules if m.startswith('conpaas') and 'manager' in m])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_an_installed_plugin_is_found(install):

@@ -178,6 +178,37 @@ def test_a_job_is_sent_at_once_and_watched_when_somebody_looks():
     assert finish(job) == Answer("x", 1)
 
 
+class Returning(Wire):
+    """Does not answer the first call."""
+
+    def send(self, operation, arguments):
+        answered = bool(self.sent)
+        self.sent.append((operation.name, dict(arguments)))
+        if not answered:
+            raise UnreachableError("no answer")
+        raise JobStarted("/jobs/7")
+
+
+def test_a_patient_caller_asks_again_for_a_job_that_may_be_asked_for_twice():
+    done = report(JobState.DONE, 100, result={"text": "x", "count": 1})
+    wire, steps = Returning(reports=[done]), []
+    job = stub(Declared, wire, patient=True).change(1)
+    assert finish(job, steps.append) == Answer("x", 1)
+    assert wire.sent == [("change", {"count": 1})] * 2
+    assert [step.message for step in steps] == ["no answer: asking again"]
+
+
+def test_nobody_asks_again_who_is_not_patient_or_for_what_may_not_be_asked_for_twice():
+    for call in (
+        lambda wire: stub(Declared, wire).change(1),
+        lambda wire: stub(Declared, wire, patient=True).put("x", Upload(io.BytesIO(), "", 0)),
+    ):
+        wire = Returning()
+        with pytest.raises(UnreachableError):
+            call(wire)
+        assert len(wire.sent) == 1
+
+
 # -- jobs -----------------------------------------------------------------------------------------
 
 

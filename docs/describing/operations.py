@@ -53,8 +53,8 @@ def operations_page(plugins: Plugins) -> Iterator[str]:
     yield from ("Managers ask the agents of their application:", "")
     yield from _operations("every agent", ServiceAgent, agents, seen)
     for service in plugins.services.values():
-        own = {n: o for n, o in operations(service.agent).items() if n not in agents}
-        yield from _operations(f"{service.name} agent", service.agent, own, seen)
+        own = {n: o for n, o in operations(service.agent_class).items() if n not in agents}
+        yield from _operations(f"{service.name} agent", service.agent_class, own, seen)
     yield from ("# What they return", "")
     for name, cls in sorted(seen.items()):
         yield from _record(name, cls)
@@ -63,7 +63,7 @@ def operations_page(plugins: Plugins) -> Iterator[str]:
 def _service(
     service: Service, general: dict[str, Operation], seen: dict[str, Any]
 ) -> Iterator[str]:
-    own = {n: o for n, o in operations(service.manager).items() if n not in general}
+    own = {n: o for n, o in operations(service.manager_class).items() if n not in general}
     yield from (
         f"## {service.name}",
         "",
@@ -80,7 +80,7 @@ def _service(
         ]
         yield f"| `{role.name}` | {role.summary} | {', '.join(marks)} |"
     yield from ("", "Beside the operations of every service:", "")
-    yield from _table(service.manager, own, seen)
+    yield from _table(service.manager_class, own, seen)
 
 
 def _operations(

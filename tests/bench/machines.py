@@ -72,7 +72,7 @@ class Application:
         """Add a service and start it."""
         sid = self._services.add(service_type=kind, application=self.aid).sid
         where = self._channel(f"applications/{self.aid}/services/{sid}")
-        manager: Any = stub(self._plugins.service(kind).manager, where)
+        manager: Any = stub(self._plugins.service(kind).manager_class, where)
         finish(manager.start())
         return Service(sid, manager)
 

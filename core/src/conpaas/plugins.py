@@ -72,19 +72,24 @@ class Plugins:
         self._names: list[str] = []
         self._services: dict[str, Service] = {}
         self._declared: list[type] = []
+        self._for_agents = False
         for name, module in sorted(modules.items()):
             self._add(name, module)
 
     @classmethod
-    def installed(cls, only: Collection[str] | None = None) -> Plugins:
+    def installed(
+        cls, only: Collection[str] | None = None, *, for_agents: bool = False
+    ) -> Plugins:
         """Return the installed plugins and core's own features.
 
         Args:
             only: The names of the plugins to load; None loads all.
+            for_agents: The process runs agents, and needs no managers: it does not import them.
         """
         from conpaas import features
 
         plugins = cls(**features.modules())
+        plugins._for_agents = for_agents
         failed = plugins._does_not_load
         # Those that are not named are not even imported: an agent has its own service type only.
         found = (
@@ -227,6 +232,10 @@ class Plugins:
                 raise PluginError(f"{service.name!r} is an object of the API: choose another name")
             if not service.roles:
                 raise PluginError(f"the service type {service.name!r} has no roles")
+            # Here: one whose classes do not import is left out, and stops no process later.
+            _ = service.agent_class
+            if not self._for_agents:
+                _ = service.manager_class
         self._services |= {service.name: service for service in services}
 
     def _does_not_load(self, manager: Any, entry_point: Any, error: BaseException) -> None:

@@ -17,12 +17,7 @@ from collections.abc import Callable, Generator, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from conpaas.errors import (
-    ConPaaSError,
-    InvalidError,
-    NotFoundError,
-    UnreachableError,
-)
+from conpaas.errors import ConPaaSError, InvalidError, NotFoundError, UnreachableError
 from conpaas.progress import KEPT_STEPS as KEPT_STEPS
 from conpaas.progress import Job as Job
 from conpaas.progress import JobReport as JobReport
@@ -300,17 +295,32 @@ class Channel(Protocol):
         """Return the present report of a job that a call began."""
 
 
-def stub(cls: type[T], channel: Channel) -> T:
-    """Return an object typed as ``cls`` whose operations run at the other end of ``channel``."""
+def stub(cls: type[T], channel: Channel, patient: bool = False) -> T:
+    """Return an object typed as ``cls`` whose operations run at the other end of ``channel``.
+
+    Args:
+        cls: Declares the operations.
+        channel: Leads to who serves them.
+        patient: Whether a job that resumes, and so can be asked for twice, waits for an end that
+            does not answer when it shall begin: it may be coming back.
+    """
     methods = {
-        name: staticmethod(_remote(operation, channel))
+        name: staticmethod(_remote(operation, channel, patient))
         for name, operation in operations(cls).items()
     }
     return cast("T", type(f"{cls.__name__}Stub", (), methods)())
 
 
-def _remote(operation: Operation, channel: Channel) -> Callable[..., Any]:
+def _remote(operation: Operation, channel: Channel, patient: bool) -> Callable[..., Any]:
     names = [p.name for p in operation.parameters]
+
+    def send(arguments: Mapping[str, Any]) -> Any:
+        try:
+            result = channel.send(operation, arguments)
+        except JobStarted as started:
+            # The call has gone out: only the watching is lazy.
+            return follow(channel, started.watch, operation.result)
+        return result if operation.is_download else from_json(result, operation.result, "result")
 
     def call(*values: Any, **named: Any) -> Any:
         if len(values) > len(names):
@@ -321,13 +331,18 @@ def _remote(operation: Operation, channel: Channel) -> Callable[..., Any]:
         given = placed | named
         arguments = {k: v if isinstance(v, Upload) else to_json(v) for k, v in given.items()}
         try:
-            result = channel.send(operation, arguments)
-        except JobStarted as started:
-            # The call has gone out: only the watching is lazy.
-            return follow(channel, started.watch, operation.result)
-        return result if operation.is_download else from_json(result, operation.result, "result")
+            return send(arguments)
+        except UnreachableError as error:
+            if not (patient and operation.resumes):
+                raise
+            return _again(error, lambda: send(arguments))
 
     return call
+
+
+def _again(error: UnreachableError, begin: Callable[[], Job[T]]) -> Job[T]:
+    yield Progress(0, f"{error}: asking again")
+    return (yield from patiently(begin, away=PATIENCE))
 
 
 def follow(

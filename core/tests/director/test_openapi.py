@@ -78,7 +78,7 @@ def test_every_operation_that_people_call_is_there(cluster, described):
             if not operation.hidden:
                 assert f"/api/v1/{cls.object}/{operation.name}" in described["paths"]
     service = "/api/v1/applications/{application}/services/{service}"
-    for operation in operations(cluster.plugins.service("simple").manager).values():
+    for operation in operations(cluster.plugins.service("simple").manager_class).values():
         there = f"{service}/{operation.name}" in described["paths"]
         assert there is not operation.hidden, operation.name
 

@@ -17,7 +17,7 @@ def plugins(plugins):
     """The simple type, and one whose first node plays the other role too."""
     agent = plugins.service("simple").agent
 
-    class PackedManager(plugins.service("simple").manager):
+    class PackedManager(plugins.service("simple").manager_class):
         first_roles = ("front",)
 
         def list_nodes(self):

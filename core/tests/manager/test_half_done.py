@@ -2,14 +2,17 @@
 
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
+from conpaas import rpc
 from conpaas.errors import CloudError, ConPaaSError, InvalidError, UnreachableError
 from conpaas.manager.nodes import NodeState
 from conpaas.rpc import Progress
 from conpaas.state import State
 from conpaas.testing.cluster import DIRECTOR_URL
+from conpaas.testing.waiting import eventually
 
 ONE = {"count": 1}
 
@@ -119,41 +122,73 @@ def test_counts_that_mean_nothing_are_refused(running):
 # -- the director is away -------------------------------------------------------------------------
 
 
-def test_a_director_that_is_away_for_a_moment_stops_nothing(running):
+def test_a_director_that_is_away_when_it_is_asked_for_machines_is_asked_again(running):
     app = running
-    adding = app.service.add_nodes(nodes=ONE)
-    app.cluster.network.silence(DIRECTOR_URL)
-    job = next(iter(app.manager.runner.latest(1)))
-    app.cluster.network.silence(DIRECTOR_URL, False)
-    app.run(adding)
-    assert app.manager.runner.report(job.id).state == "done"
+    with silent_director(app) as unanswered:
+        number = adding_one(app)
+        eventually(lambda: unanswered() >= 2)
+    app.idle()
+    assert app.manager.runner.report(number).state == "done"
+    assert app.seen()[1] == ["node", "node"]
+
+
+def test_a_director_that_goes_away_while_machines_boot_stops_nothing(running):
+    app = running
+    power_on, booting, go_on = app.cluster.provider.on_create, threading.Event(), threading.Event()
+
+    def slow(machine, user_data):
+        booting.set()
+        assert go_on.wait(30)
+        power_on(machine, user_data)
+
+    app.cluster.provider.on_create = slow
+    number = adding_one(app)
+    assert booting.wait(30)
+    with silent_director(app) as unanswered:
+        eventually(lambda: unanswered() >= 2)
+    go_on.set()
+    app.idle()
+    assert app.manager.runner.report(number).state == "done"
     assert app.seen()[1] == ["node", "node"]
 
 
 def test_without_a_director_the_manager_still_answers_and_asks_its_nodes(running):
     app = running
-    app.cluster.network.silence(DIRECTOR_URL)
-    manager = app.manager.host(1).manager
-    assert [word.word for word in manager.get_words()] == ["hi"]
-    app.look()
-    assert app.nodes(NodeState.LOST) == []
-    app.cluster.network.silence(DIRECTOR_URL, False)
+    with silent_director(app):
+        manager = app.manager.host(1).manager
+        assert [word.word for word in manager.get_words()] == ["hi"]
+        app.look()
+        assert app.nodes(NodeState.LOST) == []
 
 
-def test_a_job_that_finds_no_director_fails_and_can_be_repeated(running):
+def test_a_job_that_finds_no_director_fails_and_can_be_repeated(running, monkeypatch):
+    monkeypatch.setattr(rpc, "PATIENCE", 0.1)
     app = running
     before = app.seen()
-    host = app.manager.host(1)
-    app.cluster.network.silence(DIRECTOR_URL)
-    add = host.declared("add_nodes")
-    number = app.manager.runner.submit(host, add, {"nodes": ONE}, "test")
-    app.idle()
+    with silent_director(app):
+        number = adding_one(app)
+        app.idle()
     report = app.manager.runner.report(number)
     assert (report.state, report.error["code"]) == ("failed", UnreachableError.code)
-    app.cluster.network.silence(DIRECTOR_URL, False)
     assert app.seen() == before
     app.run(app.service.add_nodes(nodes=ONE))
     assert app.seen()[1] == ["node", "node"]
+
+
+def adding_one(app):
+    """Begin to add a node at the manager itself; return the number of the job."""
+    host = app.manager.host(1)
+    return app.manager.runner.submit(host, host.declared("add_nodes"), {"nodes": ONE}, "test")
+
+
+@contextmanager
+def silent_director(app):
+    """Have the director not answer; give what tells how many calls it missed."""
+    network = app.cluster.network
+    before = network.unanswered[DIRECTOR_URL]
+    network.silence(DIRECTOR_URL)
+    yield lambda: network.unanswered[DIRECTOR_URL] - before
+    network.silence(DIRECTOR_URL, False)
 
 
 class Ticking:

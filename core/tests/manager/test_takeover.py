@@ -5,6 +5,7 @@ from io import BytesIO
 
 import pytest
 
+from conpaas import rpc
 from conpaas.api import Applications
 from conpaas.director.models import Machine
 from conpaas.director.sweep import Sweep
@@ -123,6 +124,7 @@ def test_machines_that_nobody_handed_over_are_given_back(running):
 
 def test_machines_that_could_not_be_given_back_are_not_kept(running, monkeypatch):
     """The director is away when new nodes fail: it is told later."""
+    monkeypatch.setattr(rpc, "PATIENCE", 0.1)
     app = running
     before = app.seen()
     host = app.manager.host(1)

@@ -139,6 +139,30 @@ def test_a_removal_goes_on_when_the_database_does_not_answer(theatre: Theatre) -
     assert theatre.write()
 
 
+@pytest.mark.parametrize("fails", ["the agent", "the settings"])
+def test_a_volume_that_was_made_for_a_database_that_never_came_goes(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    theatre.start(mysql=2)
+    before, there = theatre.seen(), []
+
+    def failing(*given: Any) -> Any:
+        there.append(theatre.volumes())
+        raise AgentError("it does not answer")
+        yield
+
+    if fails == "the agent":
+        monkeypatch.setattr(theatre.host.machines, "_wait", failing)
+    else:
+        monkeypatch.setattr(theatre.host.manager, "configure", failing)
+    with pytest.raises(AgentError, match="does not answer"):
+        theatre.add(mysql=1)
+    assert there[0] == ["mysql-1-1", "mysql-1-2", "mysql-1-3"]
+    monkeypatch.undo()
+    theatre.settle()
+    assert theatre.seen() == before
+
+
 def test_data_volumes_stay_with_their_databases_and_others_may_come(theatre: Theatre) -> None:
     theatre.start(mysql=2)
     for change in (theatre.user.delete_volume, theatre.user.detach_volume):

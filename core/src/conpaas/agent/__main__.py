@@ -30,7 +30,7 @@ def main(root: Path = Path("/")) -> None:
     def build() -> App:
         host = AgentHost(
             section,
-            Plugins.installed(only=[section.service_type]),
+            Plugins.installed(only=[section.service_type], for_agents=True),
             root,
             places.supervisor,
             Records(places.state / "agent.db"),

@@ -60,7 +60,7 @@ class AgentHost:
             mounts=mounts or SystemMounts(),
         )
         self.runner = JobRunner(records)
-        self.agent: ServiceAgent = plugins.service(section.service_type).agent(place)
+        self.agent: ServiceAgent = plugins.service(section.service_type).agent_class(place)
         self.status = AgentStatus(
             section.node, importlib.metadata.version("conpaas-core"), time.time()
         )

@@ -97,7 +97,7 @@ def _type_commands(service: Service) -> dict[str, Command]:
             roles=service.roles,
             default_role=service.default_role.name,
         )
-        for operation in operations(service.manager).values()
+        for operation in operations(service.manager_class).values()
         if not operation.hidden
     }
     general = operations(Services)

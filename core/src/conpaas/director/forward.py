@@ -51,7 +51,8 @@ class ServiceOperations:
         things = ApiObject(self._director, caller)
         row = things.find_application(application)
         found = things.find_service(row, service)
-        declared = find_operation(self._director.plugins.service(found.type).manager, operation)
+        cls = self._director.plugins.service(found.type).manager_class
+        declared = find_operation(cls, operation)
         req.context.operation = f"{found.type} {operation}"
         with targets.entry(self._director, caller, found.type, declared) as entry:
             self._director.permit(caller, declared)

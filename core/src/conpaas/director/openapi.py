@@ -74,7 +74,7 @@ def _all(director: Director) -> Iterator[tuple[str, str, Operation, bool]]:
             yield name, f"/api/v1/{name}/{operation.name}", operation, False
     seen: set[str] = set()
     managers = {"service": ServiceManager} | {
-        service.name: service.manager for service in director.plugins.services.values()
+        service.name: service.manager_class for service in director.plugins.services.values()
     }
     for name, manager in managers.items():
         for operation in operations(manager).values():

@@ -16,7 +16,7 @@ def manager_class(plugins: Plugins, service_type: str) -> type[ServiceManager[An
     A type that is not installed here still has what core gives to all services.
     """
     found = plugins.services.get(service_type)
-    return ServiceManager if found is None else found.manager
+    return ServiceManager if found is None else found.manager_class
 
 
 def service_type(plugins: Plugins, name: str) -> ServiceType:

@@ -88,7 +88,8 @@ class ApplicationManager:
         self.plugins = plugins
         self.ways = ways
         self.book = Book(records)
-        self.desk: ManagerDesk = stub(ManagerDesk, ways.desk())  # type: ignore[type-abstract]
+        desk = stub(ManagerDesk, ways.desk(), patient=True)  # type: ignore[type-abstract]
+        self.desk: ManagerDesk = desk
         self.handover = Handover(self.book, self.desk)
         self.news = News(self.handover.soon)
         self.runner = JobRunner(records, changed=self._job_ended)

@@ -160,7 +160,8 @@ class ServiceManager(
         counts = self._to_add(nodes)
         roles = [role for role, count in counts.items() for _ in range(count)]
         yield Progress(0, f"asking for {machines(len(roles))}")
-        added = yield from scaled(self.place.machines.provide(roles, cloud), 0, 50)
+        provided = self.place.machines.provide(roles, cloud, meanwhile=self._get_ready)
+        added = yield from scaled(provided, 0, 50)
         try:
             if told := self.place.recall(_GIVEN_UP):
                 raise ConPaaSError.from_json(told)

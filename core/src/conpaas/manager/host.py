@@ -109,7 +109,7 @@ class ServiceHost:
         self._changed = changed
         self._published = published
         self._desk = desk
-        self.manager: ServiceManager[Any] = service.manager(self)
+        self.manager: ServiceManager[Any] = service.manager_class(self)
 
     # -- the place ----------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class ServiceHost:
 
     def agent(self, node: Node) -> Any:
         """Return a stub of a node's agent."""
-        return stub(self.service.agent, self._ways.agent(node))
+        return stub(self.service.agent_class, self._ways.agent(node))
 
     def at_once(self, calls: Sequence[Callable[[], T]]) -> list[T | ConPaaSError]:
         """Make calls concurrently."""

@@ -204,8 +204,8 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
     def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
         """Begin with what nodes need while the agents of their machines are on their way.
 
-        Only the first nodes get it.  It saves time and must not be relied on: ``equip`` does
-        what is not done here, or failed.
+        Those that replace lost ones do not get it.  It saves time and must not be relied on:
+        ``equip`` does what is not done here, or failed.  A node may not come in spite of it.
         """
         yield from ()
 

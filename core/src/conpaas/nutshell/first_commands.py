@@ -33,7 +33,7 @@ def _questions(service: Service) -> list[str]:
     common = operations(ServiceManager)
     return [
         operation.name
-        for operation in operations(service.manager).values()
+        for operation in operations(service.manager_class).values()
         if operation.name not in common
         and operation.reads
         and not operation.hidden

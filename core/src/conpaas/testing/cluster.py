@@ -171,7 +171,7 @@ class Cluster:
     def service_stub(self, service_type: str, aid: int, sid: int) -> Any:
         """Return the stub of a service's manager, called through the director."""
         path = f"/api/v1/applications/{aid}/services/{sid}"
-        return stub(self.plugins.service(service_type).manager, self._channel(path, None))
+        return stub(self.plugins.service(service_type).manager_class, self._channel(path, None))
 
     def run(self, job: Any) -> Any:
         """Run a job to its end, note its steps in ``self.steps`` and return its result."""

@@ -61,11 +61,11 @@ class ServiceConformance:
         assert service.summary.endswith(".")
         assert not service.default_role.fixed
         assert all(role.summary for role in service.roles)
-        assert all(service.role(role) for role in service.manager.first_roles)
+        assert all(service.role(role) for role in service.manager_class.first_roles)
 
     def test_each_operation_is_described(self, service: Service) -> None:
         """Help, forms and reference are made from these lines."""
-        for cls in (service.manager, service.agent):
+        for cls in (service.manager_class, service.agent_class):
             for operation in operations(cls).values():
                 where = f"{cls.__name__}.{operation.name}"
                 assert operation.summary.endswith("."), where
@@ -76,7 +76,7 @@ class ServiceConformance:
 
     def test_what_can_be_followed_names_how(self, service: Service) -> None:
         """The operation to go on with takes the same, and what the piece before said."""
-        offered = operations(service.manager)
+        offered = operations(service.manager_class)
         for operation in offered.values():
             if operation.follow:
                 more = offered[operation.follow]

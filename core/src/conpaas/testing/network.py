@@ -31,6 +31,7 @@ class Network:
     def __init__(self) -> None:
         self._servers: dict[str, _Server] = {}
         self._silent: set[str] = set()
+        self.unanswered: Counter[str] = Counter()  #: calls that found nobody, by URL
         self._calls: Counter[str] = Counter()
         self._changed = threading.Condition()
 
@@ -59,6 +60,7 @@ class Network:
     def server(self, url: str) -> _Server:
         """Return what answers at a URL."""
         if url in self._silent or url not in self._servers:
+            self.unanswered[url] += 1
             raise UnreachableError(f"{url} does not answer")
         return self._servers[url]
 

@@ -24,7 +24,7 @@ OPERATIONS = [
 SERVICE_OPERATIONS = [
     (name, operation)
     for name, service in PLUGINS.services.items()
-    for operation in operations(service.manager).values()
+    for operation in operations(service.manager_class).values()
 ]
 
 UNKNOWN = ("nobody", "an expired token", "an idle session", "a revoked token",

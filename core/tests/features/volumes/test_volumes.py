@@ -249,7 +249,7 @@ def test_deleting_the_application_destroys_its_volumes(shop):
 
 
 def test_confirmations_say_that_data_is_lost(plugins):
-    manager = plugins.service("storing").manager
+    manager = plugins.service("storing").manager_class
     assert "all data on it is lost" in operations(manager)["delete_volume"].confirm
     assert "volumes and what is on them" in operations(Applications)["delete"].confirm
     assert "volumes and what is on them" in operations(Services)["remove"].confirm

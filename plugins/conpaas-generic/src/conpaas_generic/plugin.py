@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from conpaas import hookimpl
 from conpaas.service import Image, Panel, Role, Service
-from conpaas_generic.agent import GenericAgent
-from conpaas_generic.manager import GenericManager
 
 if TYPE_CHECKING:
     from conpaas.frontend.service_view import ServiceView
@@ -28,8 +26,8 @@ def conpaas_service() -> Service:
         name="generic",
         title="Generic",
         summary="Runs any program on as many machines as you like, by five scripts of yours.",
-        manager=GenericManager,
-        agent=GenericAgent,
+        manager="conpaas_generic.manager:GenericManager",
+        agent="conpaas_generic.agent:GenericAgent",
         roles=(
             Role("node", "Runs the scripts", replace_lost=True),
             Role("master", "Runs the scripts; the one that all the others know", fixed=True),

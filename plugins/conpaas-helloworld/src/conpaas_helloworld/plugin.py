@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from conpaas import hookimpl
 from conpaas.service import Role, Service
-from conpaas_helloworld.agent import HelloWorldAgent
-from conpaas_helloworld.manager import HelloWorldManager
 
 
 @hookimpl
@@ -15,7 +13,7 @@ def conpaas_service() -> Service:
         name="helloworld",
         title="Hello world",
         summary="Every node greets: the smallest service, the one to copy.",
-        manager=HelloWorldManager,
-        agent=HelloWorldAgent,
+        manager="conpaas_helloworld.manager:HelloWorldManager",
+        agent="conpaas_helloworld.agent:HelloWorldAgent",
         roles=(Role("node", "Greets", replace_lost=True),),
     )

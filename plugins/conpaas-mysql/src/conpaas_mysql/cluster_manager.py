@@ -146,13 +146,6 @@ class ClusterManager(SettingsManager):
 
     # -- the volumes --------------------------------------------------------------------------
 
-    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
-        """Have each database's volume made, if there is none, and attached."""
-        yield from scaled(super().get_ready(nodes), 0, 50)
-        for node in ordered(nodes, MYSQL):
-            name = data_volume(self.number, node.position)
-            yield from self.volumes.ensure_ahead(node, name, self.config.volume_size)
-
     def equip(self, nodes: Sequence[Node]) -> Job[None]:
         """Bring nodes their volumes, whatever is noted of them."""
         machines = {node.machine for node in nodes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -65,9 +66,18 @@ class EquippingManager(TellingManager):
             share = share_of(place, len(this.databases))
             yield from self.attempt(this, self.bring_volume(this, node), *share)
 
+    def get_ready(self, nodes: Sequence[Node]) -> Job[None]:
+        """Have each database's volume made, if there is none, and attached."""
+        yield from scaled(super().get_ready(nodes), 0, 50)
+        for node in ordered(nodes, MYSQL):
+            name = data_volume(self.number, node.position)
+            self._note_empty(node, name)
+            yield from self.volumes.ensure_ahead(node, name, self.config.volume_size)
+
     def bring_volume(self, this: Round, node: Node) -> Job[None]:
         """Bring one database the volume of its data."""
         name = data_volume(self.number, node.position)
+        self._note_empty(node, name)
         yield from self.volumes.ensure(node, name, this.config.volume_size)
         self.noted.mounted = {**self.noted.mounted, name: node.machine}
 
@@ -145,6 +155,13 @@ class EquippingManager(TellingManager):
             raise error
         this.failures.append(str(error))
         self.log.warning("going on, although: %s", error)
+
+    def _note_empty(self, node: Node, volume: str) -> None:
+        """Note a volume that is about to be made: it goes again if its database gets no data."""
+        if all(one.name != volume for one in self.volumes.all()):
+            self.noted.add_empty(name_of(node))
+            # Where its node does not come, nobody asks for more: it is looked at before long.
+            self.noted.is_unsettled = True
 
     def apart(self, this: Round) -> list[Node]:
         """Return the databases that are there and no members, or not yet."""

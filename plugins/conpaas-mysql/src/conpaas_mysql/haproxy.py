@@ -331,6 +331,7 @@ _CHECK = (
     f" check port {HEALTH_PORT} inter 1s fastinter 200ms downinter 1s rise 2 fall 4"
     " on-marked-down shutdown-sessions"
 )
+# A database that comes is checked at once, not after an interval: whoever adds it waits for that.
 # Who is being connected to a machine that is gone tries another one after "timeout connect".  When
 # that machine is marked down meanwhile, he is cut like those who were on it: so this is short, and
 # tries are many.  It is the time for a connection of each check, too: of these it takes four.  It
@@ -342,6 +343,7 @@ global
     no strict-limits
     maxconn {most}
     stats socket {socket} mode 600 level admin
+    max-spread-checks 50
     hard-stop-after {leave}s
 
 defaults

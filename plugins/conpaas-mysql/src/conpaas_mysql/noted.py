@@ -55,11 +55,27 @@ class Noted:
         """Note a database, before it gets any data."""
         if name not in self.members:
             self._store["members"] = sorted({*self.members, name})
+        self._drop_empty(name)
 
     def drop_member(self, name: str) -> None:
-        """Note that a database has no data any more."""
+        """Note that a database has no data any more, and no volume."""
+        self._drop_empty(name)
         self._store["members"] = sorted(self.members - {name})
         self._store["left"] = {n: at for n, at in self.left.items() if n != name}
+
+    @property
+    def empty(self) -> frozenset[str]:
+        """Names of the databases whose volumes were made new, and have no data yet."""
+        return frozenset(self._store.get("empty", []))
+
+    def add_empty(self, name: str) -> None:
+        """Note a database before its volume is made: one that never gets data leaves none."""
+        if name not in self.members | self.empty:
+            self._store["empty"] = sorted({*self.empty, name})
+
+    def _drop_empty(self, name: str) -> None:
+        if name in self.empty:
+            self._store["empty"] = sorted(self.empty - {name})
 
     @property
     def left(self) -> dict[str, int]:

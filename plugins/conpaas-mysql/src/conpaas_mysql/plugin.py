@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from conpaas import hookimpl
 from conpaas.service import Image, Panel, Role, Service
-from conpaas_mysql.agent import MysqlAgent
-from conpaas_mysql.manager import MysqlManager
 from conpaas_mysql.parts import USER
 from conpaas_mysql.prepared import image_script
 
@@ -30,10 +28,10 @@ def conpaas_service() -> Service:
         name="mysql",
         title="MySQL",
         summary="Runs a database cluster (MariaDB, Galera) in which every node takes writes.",
-        manager=MysqlManager,
+        manager="conpaas_mysql.manager:MysqlManager",
         loses="That is every database, on all nodes, and every backup: what you need, save first "
         "to a file of yours, by dump.",
-        agent=MysqlAgent,
+        agent="conpaas_mysql.agent:MysqlAgent",
         roles=(
             Role(
                 "mysql",

@@ -179,10 +179,11 @@ class SettlingManager(JoiningManager):
     def _clear(self, this: Round) -> Job[None]:
         """Delete the data of databases that were given up: the others have it all."""
         names = {name_of(node) for node in self.place.nodes.all() if node.role == MYSQL}
-        if not self.noted.members - names or not self.look(self.apart(this)).primary:
+        gone = (self.noted.members | self.noted.empty) - names
+        if not gone or not self.look(self.apart(this)).primary:
             return
         volumes = {volume.name: volume for volume in self.volumes.all()}
-        for name in sorted(self.noted.members - names):
+        for name in sorted(gone):
             volume = volumes.get(data_volume(self.number, position_of(name)))
             if volume is not None:
                 yield Progress(0, f"deleting the volume {volume.name}: the others have its data")

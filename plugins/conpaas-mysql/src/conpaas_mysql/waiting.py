@@ -19,8 +19,8 @@ from conpaas_mysql.status import why_it_ended
 PATIENCE = 120.0
 #: How often the server may end on its way: the one that it gets a copy from may die.
 RESTARTS = 6
-#: Seconds between two looks: soon at first, for a database that starts at once.
-_PAUSE, _LONG_PAUSE = 0.05, 0.5
+#: Between two looks pass so many of the seconds that it has taken, but at least and at most these.
+_SHARE, _PAUSE, _LONG_PAUSE = 0.02, 0.05, 0.5
 #: Seconds between two times that the data is measured.
 _MEASURE = 1.0
 #: So many times, so many seconds apart, a donor is looked at before it counts as forgotten.
@@ -40,9 +40,10 @@ def until_synced(
     Raises:
         AgentError: It does not get there; tells the last words of its log.
     """
-    seen, received, measure_at, pause = object(), 0, 0.0, _PAUSE
+    seen, received, measure_at = object(), 0, 0.0
     ended, pid = 0, database.pid
-    until = time.monotonic() + patience
+    began = time.monotonic()
+    until = began + patience
     while True:
         group = _group(database)
         if group is not None and group.is_primary and group.ready and group.state == galera.SYNCED:
@@ -63,8 +64,7 @@ def until_synced(
             raise AgentError(f"the database does not get on; its last words:\n{_words(database)}")
         # Each time: only there can it be stopped, as by who knows that nothing will come.
         yield Progress(min(90, 10 + ended), _in_words(group, received))
-        time.sleep(pause)
-        pause = min(pause * 1.1, _LONG_PAUSE)
+        time.sleep(min(max(_PAUSE, _SHARE * (time.monotonic() - began)), _LONG_PAUSE))
 
 
 def stays_forgotten(database: MariaDb) -> Job[bool]:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 from conpaas import hookimpl
 from conpaas.service import Image, Panel, Role, Service
-from conpaas_php.agent import PhpAgent
-from conpaas_php.manager import PhpManager
 
 if TYPE_CHECKING:
     from conpaas.frontend.service_view import ServiceView
@@ -28,8 +26,8 @@ def conpaas_service() -> Service:
         name="php",
         title="PHP",
         summary="Hosts a PHP application, on as many machines as its visitors need.",
-        manager=PhpManager,
-        agent=PhpAgent,
+        manager="conpaas_php.manager:PhpManager",
+        agent="conpaas_php.agent:PhpAgent",
         roles=(
             Role("backend", "Runs the PHP code", replace_lost=True),
             Role("web", "Serves the other files", replace_lost=True),

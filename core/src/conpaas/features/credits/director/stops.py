@@ -212,7 +212,7 @@ class Stops:
     def _start_service(
         self, machine: Machine, service: Service, cloud: str | None, application: Application
     ) -> None:
-        kind = self._director.plugins.service(service.type).manager
+        kind = self._director.plugins.service(service.type).manager_class
         channel = self._director.ways.manager(
             machine, f"/api/v1/services/{service.number}", application.user.username
         )
