@@ -60,7 +60,7 @@ class Blog:
             return "" if words[path] in body else f"not what it was: {body[:200]}"
 
         words = {"/": TITLE, "/wp-includes/css/dashicons.css": "dashicons-before"}
-        return Load([self.url], [*words], check, workers=2, rate=4)
+        return Load([self.url], [*words], check, workers=2, rate=2)
 
 
 @pytest.fixture(scope="module")

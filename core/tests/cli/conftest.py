@@ -46,13 +46,20 @@ def other_director(certificates) -> Iterator[Callable[[str], FakeDirector]]:
         one.close()
 
 
+@pytest.fixture(scope="session")
+def index_cache(tmp_path_factory) -> Path:
+    """Where processes keep the index from test to test: making it takes longer than most tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
-    """A user's empty home, in an environment that says nothing."""
+def home(tmp_path, monkeypatch, index_cache) -> Path:
+    """A user's empty home, in an environment that says nothing but where the index is kept."""
     home = tmp_path / "home"
     (home / ".conpaas").mkdir(parents=True, mode=0o700)
     for name in [name for name in os.environ if name.startswith(("CONPAAS_", "XDG_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(index_cache))
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("conpaas.cli.config.SYSTEM_FILE", str(tmp_path / "cps-tools.conf"))
     monkeypatch.chdir(tmp_path)

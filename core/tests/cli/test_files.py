@@ -178,7 +178,7 @@ def test_a_download_that_is_refused_says_why(cps, configured, director, capsys):
 def test_a_reader_that_leaves_is_no_error(configured, director, installed, site):
     rows = [{"aid": n, "name": "x" * 200} for n in range(20000)]
     director.answers["/application/list"] = rows
-    command = f"{sys.executable} -m conpaas.cli.main application list | head -1"
+    command = f"{sys.executable} -P -m conpaas.cli.main application list | head -1"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert ran.stderr == ""
     assert ran.stdout.startswith("  aid name")

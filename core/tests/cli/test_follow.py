@@ -80,7 +80,7 @@ def test_ctrl_c_ends_it_quietly(configured, director):
     director.answers[LOG] = {"text": "one\n", "after": "x"}
     code = "import sys; sys.argv[0] = 'cps-service'; from conpaas.cli.main import main; "
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{code}sys.exit(main())", *GET[1:], "--follow"],
+        [sys.executable, "-P", "-c", f"{code}sys.exit(main())", *GET[1:], "--follow"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ),
     )  # fmt: skip
     assert process.stdout.readline() == "one\n"

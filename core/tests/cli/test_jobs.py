@@ -115,7 +115,7 @@ def test_leaving_says_that_the_job_goes_on(configured, director):
     director.job("/applications/1/services/1/start", report("running", 10, "booting"))
     code = "import sys; sys.argv[0] = 'cps-service'; from conpaas.cli.main import main; "
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{code}sys.exit(main())", "start", "1", "1"],
+        [sys.executable, "-P", "-c", f"{code}sys.exit(main())", "start", "1", "1"],
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),

@@ -5,8 +5,11 @@ import pty
 import select
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+import conpaas
 
 EAT = "/applications/1/services/1/eat"
 
@@ -17,8 +20,8 @@ def terminal(configured, site):
 
     def terminal(script, *words, types=()):
         code = f"import sys; sys.argv[0] = {script!r}; from conpaas.cli.main import main; "
-        command = [sys.executable, "-c", f"{code}sys.exit(main())", *words]
-        sources = os.path.join(os.path.dirname(__file__), "../../src")
+        command = [sys.executable, "-P", "-c", f"{code}sys.exit(main())", *words]
+        sources = Path(conpaas.__file__).parents[1]
         child, terminal = pty.fork()
         if child == 0:
             os.environ["PYTHONPATH"] = f"{sources}:{site}"

@@ -46,6 +46,19 @@ def test_text_is_a_value_and_never_sql(fresh):
     assert by_name.rows("' OR 1=1 --") == []
 
 
+def test_a_row_is_what_it_is_without(fresh):
+    fresh("ann", "bob")
+    User.update(admin=True, email_key="bob@example.org").where(User.id == 2).execute()
+    by_name = Prepared(lambda name: User.select().where(User.username == name))
+    found, expected = by_name.first(User, "bob"), User.get(User.username == "bob")
+    assert found.__data__ == expected.__data__
+    assert found.admin is True
+    assert by_name.first(User, "eve") is None
+    found.fname = "Bob"
+    found.save()
+    assert User.get(User.id == 2).fname == "Bob"
+
+
 def test_another_database_is_asked_when_the_tables_move_there(fresh):
     by_name = Prepared(lambda name: User.select(User.id).where(User.username == name))
     fresh("ann", "bob")

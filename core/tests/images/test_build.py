@@ -91,6 +91,28 @@ def test_the_digest_of_code_follows_the_code_and_not_its_tests(tmp_path):
     assert ours.digest != before
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ('[build-system]\nrequires = ["hatchling"]', True),
+        ('[build-system]\nrequires = ["hatchling>=1", "tomli; python_version < \'3\'"]', True),
+        ('[build-system]\nrequires = ["hatchling", "of-this-name-there-is-nothing"]', False),
+        ('[build-system]\nrequires = ["hatchling>=9999"]', False),
+        ('[build-system]\nrequires = ["hatch ling"]', False),
+        ("[project]", False),
+        ("[", False),
+        (None, False),
+    ],
+)
+def test_what_is_needed_to_build_a_wheel_is_fetched_only_if_it_is_not_here(
+    tmp_path, told, expected
+):
+    if told is not None:
+        (tmp_path / "pyproject.toml").write_text(told)
+    assert Distribution("ours", "ours", tmp_path).is_built_here is expected
+    assert not Distribution("ours", "ours==1", None).is_built_here
+
+
 @needs_root
 def test_pruning_keeps_the_newest_and_what_machines_boot_from(tmp_path):
     cloud, images = tmp_path / "cloud", tmp_path / "images"

@@ -18,6 +18,7 @@ from conpaas_mysql.testing import Databases, eventually
 
 PASSWORD = "not a 'secret'"
 CLIENTS = 4
+PAUSE = 0.05  #: seconds of a client between two connections: others want to compute as well
 
 
 class Writers:
@@ -35,7 +36,7 @@ class Writers:
             thread.start()
 
     def _run(self) -> None:
-        while not self._ended.is_set():
+        while not self._ended.wait(PAUSE):
             number = next(self._numbers)
             try:
                 self._write(number)

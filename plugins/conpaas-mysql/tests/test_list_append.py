@@ -26,7 +26,7 @@ def test_what_was_acknowledged_is_there_once_on_every_database_whoever_was_kille
     chance = random.Random(7)
     try:
         balancer.run(*databases.nodes)
-        with Appenders(balancer.address, USER, _PASSWORD) as appenders:
+        with Appenders(balancer.address, USER, _PASSWORD, rate=10) as appenders:
             for _ in range(_KILLS):
                 appenders.go_on(30)
                 chance.choice(databases.nodes).kill()

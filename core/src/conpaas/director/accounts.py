@@ -337,10 +337,10 @@ class UsersObject(ApiObject, api.Users):
         )
 
     def _me(self) -> User:
-        found = _ME.rows(self.caller.user)
-        if not found:
+        found = _ME.first(User, self.caller.user)
+        if found is None:
             raise UnauthenticatedError("your account does not exist any more")
-        return User(**dict(zip(User._meta.sorted_field_names, found[0], strict=True)))
+        return found
 
     def _add(self, profile: registration.Profile, password: str, **more: Any) -> User:
         director = self.director

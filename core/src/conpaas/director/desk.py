@@ -12,7 +12,7 @@ from conpaas.director.jobs import Scope
 from conpaas.director.leaving import is_shut_out, refuse_shut_out
 from conpaas.director.machines import Life, machine_info
 from conpaas.director.models import Application, Machine, Service, database
-from conpaas.director.objects import ApiObject
+from conpaas.director.objects import APPLICATION, ApiObject
 from conpaas.director.volumes import find_volume, volume_info, volumes_of
 from conpaas.errors import DeniedError, InvalidError, NotFoundError
 from conpaas.rpc import Download, Job, JobState, Operation, Progress, Upload
@@ -27,7 +27,7 @@ class DeskObject(ApiObject, api.ManagerDesk):
         """The application whose manager is calling."""
         if self.caller.application is None:
             raise DeniedError("only the manager of an application may call here")
-        found = Application.get_or_none(Application.id == self.caller.application)
+        found = APPLICATION.first(Application, self.caller.application)
         if found is None:
             raise NotFoundError("the application does not exist any more")
         return found

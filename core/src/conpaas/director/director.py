@@ -19,6 +19,7 @@ from conpaas.director.jobs import DirectorJobs, Queue
 from conpaas.director.joining import Joining
 from conpaas.director.machines import Life, MachineRoom
 from conpaas.director.models import Application, Machine, StateChange
+from conpaas.director.prepared import Prepared
 from conpaas.director.users import Caller
 from conpaas.director.volumes import VolumeRoom
 from conpaas.errors import (
@@ -36,6 +37,18 @@ from conpaas.transport import Answer
 from conpaas.transport.peers import Body
 
 logger = logging.getLogger(__name__)
+_MANAGERS_MACHINE = Prepared(
+    lambda application: (
+        Machine.select()
+        .where(
+            Machine.application == application,
+            Machine.service == 0,
+            Machine.state == Life.RUNNING.value,
+        )
+        .order_by(Machine.id.desc())
+        .limit(1)
+    )
+)
 
 
 class ManagerWays(Protocol):
@@ -165,17 +178,7 @@ class Director:
 
     def manager_machine(self, application: Application) -> Machine | None:
         """Return the machine of an application's manager, None when it has none."""
-        found: Machine | None = (
-            Machine.select()
-            .where(
-                Machine.application == application,
-                Machine.service == 0,
-                Machine.state == Life.RUNNING.value,
-            )
-            .order_by(Machine.id.desc())
-            .first()
-        )
-        return found
+        return _MANAGERS_MACHINE.first(Machine, application.id)
 
     def require_manager(self, application: Application) -> Machine:
         """Return the machine of a running application's manager.

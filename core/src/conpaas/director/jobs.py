@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import peewee
 
 from conpaas.director.models import Job, database
+from conpaas.director.prepared import Prepared
 from conpaas.director.users import Caller
 from conpaas.errors import BusyError, ConPaaSError, NotFoundError
 from conpaas.rpc import (
@@ -38,6 +39,8 @@ CANCEL_PATIENCE = 30.0  #: seconds that a preempting operation waits for the one
 LEASE = 30.0  #: seconds after which a worker without a heartbeat counts as dead
 BEAT = 2.0  #: seconds between heartbeats
 logger = logging.getLogger(__name__)
+_JOB = Prepared(lambda number: Job.select().where(Job.id == number))
+_ACTIVE = Prepared(lambda target: Job.select().where(Job.active == target))
 
 
 @dataclass(frozen=True)
@@ -191,8 +194,7 @@ class DirectorJobs:
 
     def active(self, target: str) -> Job | None:
         """Return the job that is changing something, None when there is none."""
-        found: Job | None = Job.get_or_none(Job.active == target)
-        return found
+        return _ACTIVE.first(Job, target)
 
     def report(self, number: int, caller: Caller) -> JobReport:
         """Return a job's present report.
@@ -200,7 +202,7 @@ class DirectorJobs:
         Raises:
             NotFoundError: There is none of that number that the caller may see.
         """
-        job = Job.get_or_none(Job.id == number)
+        job = _JOB.first(Job, number)
         if job is None or not _may_see(job, caller):
             raise NotFoundError(f"there is no job {number}")
         steps = tuple(JobStep(*step) for step in json.loads(job.steps))

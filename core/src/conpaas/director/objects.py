@@ -7,11 +7,15 @@ from typing import Any
 from conpaas.director.director import Director
 from conpaas.director.jobs import Scope
 from conpaas.director.models import Application, Service
+from conpaas.director.prepared import Prepared
 from conpaas.director.users import Caller
 from conpaas.errors import InvalidError, NotFoundError, WrongStateError
 from conpaas.nearest import did_you_mean
 from conpaas.rpc import JobState, Operation
 from conpaas.state import State
+
+#: Finds the application of a number, whoever's it is.
+APPLICATION = Prepared(lambda number: Application.select().where(Application.id == number))
 
 
 class ApiObject:
@@ -34,15 +38,15 @@ class ApiObject:
         Raises:
             NotFoundError: There is none; another user's looks the same.
         """
+        number = _number(ref)
+        if number is not None:
+            found = APPLICATION.first(Application, number)
+            if found is None or not (self.caller.admin or found.user_id == self.caller.user):
+                raise NotFoundError(f"there is no application with id {number}")
+            return found
         mine = Application.select()
         if not self.caller.admin:
             mine = mine.where(Application.user == self.caller.user)
-        number = _number(ref)
-        if number is not None:
-            found = mine.where(Application.id == number).first()
-            if found is None:
-                raise NotFoundError(f"there is no application with id {number}")
-            return found
         named = list(mine.where(Application.name == ref).order_by(Application.id).limit(20))
         own = [row for row in named if row.user_id == self.caller.user] or named
         if len(own) > 1:

@@ -6,13 +6,14 @@ peewee takes ten times as long to write a query as SQLite takes to answer it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import peewee
 
 from conpaas.director.models import database
 
 _HOLE = object()
+M = TypeVar("M", bound=peewee.Model)
 
 
 class Prepared:
@@ -36,3 +37,16 @@ class Prepared:
         filled = [value if parameter is _HOLE else parameter for parameter in parameters]
         found: list[tuple[Any, ...]] = present.execute_sql(sql, filled).fetchall()
         return found
+
+    def first(self, model: type[M], value: Any) -> M | None:
+        """Return the first row for a value, None when there is none.
+
+        Args:
+            model: Of whose columns, all of them in their order, the query's rows consist.
+            value: As for :meth:`rows`.
+        """
+        found = self.rows(value)
+        if not found:
+            return None
+        columns = zip(model._meta.sorted_fields, found[0], strict=True)
+        return model(**{field.name: field.python_value(value) for field, value in columns})

@@ -59,14 +59,25 @@ def die_after(seconds, action):
     os.waitpid(child, 0)
 
 
-def every_step(action, repair, stride=1):
-    """Kill the action before its steps, one after the other; return how many were tried."""
-    tried = 0
-    while die_before_step(1 + tried * stride, action):
+def every_step(action, repair, stride):
+    """Kill the action before its steps, one after the other; return how many there are about."""
+    step = 1
+    while die_before_step(step, action):
         repair()
-        tried += 1
+        step += stride
     repair()
-    return tried
+    return step - 1
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(1, id="every one", marks=pytest.mark.long),
+        pytest.param(4, id="every fourth"),
+    ]
+)
+def stride(request):
+    """From one step at which something is killed to the next."""
+    return request.param
 
 
 @pytest.fixture
@@ -109,24 +120,24 @@ def wait_for_traces(traces, wanted):
         time.sleep(0.02)
 
 
-def test_creating_a_machine_survives_death_before_any_step(warm, traces):
+def test_creating_a_machine_survives_death_before_any_step(warm, traces, stride):
     idle = traces.now()
 
     def create():
         warm.create_machine("one", SLEEP, {})
 
-    steps = every_step(create, lambda: created_or_nothing(warm, traces, idle), stride=3)
-    assert steps > 8
+    steps = every_step(create, lambda: created_or_nothing(warm, traces, idle), stride)
+    assert steps > 24
 
 
-def test_creating_a_machine_survives_death_at_any_time(warm, traces):
+def test_creating_a_machine_survives_death_at_any_time(warm, traces, stride):
     idle = traces.now()
-    for milliseconds in range(4, 100, 9):
+    for milliseconds in range(4, 100, 5 * stride):
         die_after(milliseconds / 1000, lambda: warm.create_machine("one", SLEEP, {}))
         created_or_nothing(warm, traces, idle)
 
 
-def test_destroying_a_machine_survives_death_before_any_step(warm, traces):
+def test_destroying_a_machine_survives_death_before_any_step(warm, traces, stride):
     idle = traces.now()
     volume = warm.create_volume("data", 4, {})
 
@@ -144,14 +155,14 @@ def test_destroying_a_machine_survives_death_before_any_step(warm, traces):
         wait_for_traces(traces, idle)
         machines.append(begin())
 
-    steps = every_step(lambda: warm.destroy_machine(machines[-1].id), finish, stride=3)
-    assert steps > 5
+    steps = every_step(lambda: warm.destroy_machine(machines[-1].id), finish, stride)
+    assert steps > 15
 
 
-def test_a_machine_whose_destruction_was_begun_is_destroyed_by_whoever_looks(warm, traces):
+def test_a_machine_whose_destruction_was_begun_is_destroyed_by_whoever_looks(warm, traces, stride):
     idle = traces.now()
     seen = set()
-    for step in range(1, 60, 2):
+    for step in range(1, 60, stride):
         machine = warm.create_machine("one", SLEEP, {})
         died = die_before_step(step, lambda m=machine: warm.destroy_machine(m.id))
         left = warm.list_machines()
@@ -165,7 +176,7 @@ def test_a_machine_whose_destruction_was_begun_is_destroyed_by_whoever_looks(war
     assert seen == {0, 1}
 
 
-def test_attaching_and_detaching_survive_death_before_any_step(warm, inside):
+def test_attaching_and_detaching_survive_death_before_any_step(warm, inside, stride):
     machine = warm.create_machine("one", SLEEP, {})
     volume = warm.create_volume("data", 4, {})
 
@@ -174,7 +185,7 @@ def test_attaching_and_detaching_survive_death_before_any_step(warm, inside):
         assert inside(machine, "findmnt", "-no", "TARGET", path) == f"{path}\n"
         warm.detach_volume(volume.id)
 
-    assert every_step(lambda: warm.attach_volume(volume.id, machine.id), attached) > 5
+    assert every_step(lambda: warm.attach_volume(volume.id, machine.id), attached, stride) > 5
     path = warm.attach_volume(volume.id, machine.id)
 
     def detached():
@@ -183,10 +194,10 @@ def test_attaching_and_detaching_survive_death_before_any_step(warm, inside):
         assert path not in inside(machine, "cat", "/proc/mounts")
         warm.attach_volume(volume.id, machine.id)
 
-    assert every_step(lambda: warm.detach_volume(volume.id), detached) > 5
+    assert every_step(lambda: warm.detach_volume(volume.id), detached, stride) > 5
 
 
-def test_creating_and_destroying_volumes_survive_death_before_any_step(warm, settings):
+def test_creating_and_destroying_volumes_survive_death_before_any_step(warm, settings, stride):
     directory = f"{settings.directory}/volumes"
 
     def create():
@@ -198,7 +209,7 @@ def test_creating_and_destroying_volumes_survive_death_before_any_step(warm, set
         assert os.listdir(directory) == [volume.id]
         warm.destroy_volume(volume.id)
 
-    assert every_step(create, created) > 3
+    assert every_step(create, created, stride) > 3
     volumes = [warm.create_volume("data", 4, {})]
 
     def destroyed():
@@ -207,13 +218,13 @@ def test_creating_and_destroying_volumes_survive_death_before_any_step(warm, set
         assert os.listdir(directory) == []
         volumes.append(warm.create_volume("data", 4, {}))
 
-    assert every_step(lambda: warm.destroy_volume(volumes[-1].id), destroyed) > 3
+    assert every_step(lambda: warm.destroy_volume(volumes[-1].id), destroyed, stride) > 3
 
 
-def test_starting_a_stopped_machine_survives_death_at_any_time(warm, inside):
+def test_starting_a_stopped_machine_survives_death_at_any_time(warm, inside, stride):
     machine = warm.create_machine("one", SLEEP, {})
     path = warm.attach_volume(warm.create_volume("data", 4, {}).id, machine.id)
-    for milliseconds in range(5, 80, 8):
+    for milliseconds in range(5, 80, 5 * stride):
         warm.stop_machine(machine.id, grace=0.0)
         die_after(milliseconds / 1000, lambda: warm.start_machine(machine.id))
         warm.start_machine(machine.id)
@@ -221,7 +232,7 @@ def test_starting_a_stopped_machine_survives_death_at_any_time(warm, inside):
         assert inside(machine, "findmnt", "-no", "TARGET", path) == f"{path}\n"
 
 
-def test_bringing_the_network_up_and_down_survives_death_before_any_step(warm, traces):
+def test_bringing_the_network_up_and_down_survives_death_before_any_step(warm, traces, stride):
     warm.halt(grace=0.0)
 
     def is_up():
@@ -230,7 +241,7 @@ def test_bringing_the_network_up_and_down_survives_death_before_any_step(warm, t
         warm.halt(grace=0.0)
         wait_for_traces(traces, {"files": traces.files()})
 
-    assert every_step(warm.up, is_up, stride=2) > 5
+    assert every_step(warm.up, is_up, stride) > 10
 
 
 def test_two_processes_create_twenty_machines_with_addresses_of_their_own(warm):

@@ -24,20 +24,18 @@ def test_a_volume_is_created_attached_formatted_and_mounted(shop):
     assert tags["conpaas-service"] == "1"
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a b", "a/b", "..", "a\n", "ü", "x" * 65, "a.b", "[", "$(reboot)"]
-)
-def test_a_bad_name_is_refused_and_nothing_is_made(shop, name):
-    with pytest.raises(InvalidError, match="vol_name"):
-        shop.create(name)
-    assert shop.in_cloud() == []
+def test_a_bad_name_is_refused_and_nothing_is_made(shop):
+    for name in ("", "a b", "a/b", "..", "a\n", "ü", "x" * 65, "a.b", "[", "$(reboot)"):
+        with pytest.raises(InvalidError, match="vol_name"):
+            shop.create(name)
+        assert shop.in_cloud() == [], name
 
 
-@pytest.mark.parametrize("size", [0, -1, (1 << 20) + 1, 1 << 62])
-def test_a_bad_size_is_refused_and_nothing_is_made(shop, size):
-    with pytest.raises(InvalidError, match="vol_size"):
-        shop.create(size=size)
-    assert shop.in_cloud() == []
+def test_a_bad_size_is_refused_and_nothing_is_made(shop):
+    for size in (0, -1, (1 << 20) + 1, 1 << 62):
+        with pytest.raises(InvalidError, match="vol_size"):
+            shop.create(size=size)
+        assert shop.in_cloud() == [], size
 
 
 def test_a_name_is_taken_in_the_whole_application_until_its_volume_is_deleted(shop):
