@@ -79,7 +79,7 @@ def test_everything_can_be_said():
         ("[server]\nname = 'x'\ndebug = 1", r"server\.debug: expected bool"),
         ("[server]\nname = 'x'\nhosts = 'a'", r"server\.hosts: expected array"),
         ("[server]\nname = 'x'\nhosts = ['a', 1]", r"server\.hosts: expected str"),
-        ("[server]\nname = 'x'\nlevel = 10", r"server\.level: expected int <= 9"),
+        ("[server]\nname = 'x'\nlevel = 10", r"server\.level must be at most 9, not 10"),
         ("server = 3", r"file\.toml: \[server\] must be a section"),
         ("[server]\nname = 'x'\n[clouds]\none = 3", r"clouds: expected object"),
         ("[server\nname = 'x'", r"file\.toml is not TOML"),

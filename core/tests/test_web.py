@@ -106,7 +106,7 @@ def test_an_empty_argument_is_not_a_missing_one(client):
         ("name=a&nmae=b", "unknown argument 'nmae'"),
         ("name=a&count=x", "count: 'x' is not a number"),
         ("name=a&count=1e3", "count: '1e3' is not a number"),
-        ("name=a&count=0", "count: expected int >= 1"),
+        ("name=a&count=0", "count must be at least 1, not 0"),
         ("name=a&count=" + "9" * 30, "count: "),
     ],
 )

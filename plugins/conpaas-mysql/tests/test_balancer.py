@@ -197,6 +197,8 @@ def test_new_connections_pass_by_a_machine_that_has_just_vanished(
     node: BalancerNode, databases: list[FakeDatabase], single: bool
 ) -> None:
     node.run(*databases, single=single)
+    # Until it was checked it is believed to be well, and no longer when it fails the first time.
+    eventually(lambda: databases[0].checks > 2)
     databases[0].vanish()
     assert all(server.is_up for server in node.servers().values()), "it is not noticed yet"
     with ThreadPoolExecutor(8) as visitors:

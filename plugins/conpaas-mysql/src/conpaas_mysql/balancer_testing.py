@@ -42,12 +42,14 @@ class FakeDatabase:
         self.address = new_address()
         self.is_healthy = True
         self.stands_still = False
+        self.checks = 0  #: how often a balancer asked whether it is well
         self._connections: set[socket.socket] = set()
         self._nowhere: list[socket.socket] = []
         fake = self
 
         class Health(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                fake.checks += 1
                 well = 404 if fake.stands_still else 200
                 self.send_response(well if fake.is_healthy else 503)
                 self.send_header("Content-Length", "0")
