@@ -284,7 +284,8 @@ def test_single_writing_is_switched_on_and_off_without_cutting_anybody(
     assert {node.client().server for _ in range(6)} == {"mysql-1"}
     assert node.drain(databases[1], seconds=0) == 1, "a connection from before the switch counts"
     assert node.run(*databases)
-    assert {node.client().server for _ in range(9)} == {"mysql-1", "mysql-2", "mysql-3"}
+    more = [node.client() for _ in range(12)]  # kept: each goes where the fewest are
+    assert {one.server for one in more} == {"mysql-1", "mysql-2", "mysql-3"}
     crowd.end()
     assert crowd.failures == []
     assert Counter(c.is_alive() for c in clients) == {True: 2, False: 1}
