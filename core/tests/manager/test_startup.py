@@ -8,6 +8,8 @@ import pytest
 from conpaas.errors import AgentError, InvalidError, NotFoundError, TooLargeError
 from conpaas.manager.nodes import NodeState
 from conpaas.rpc import Upload
+from conpaas.scripts.processes import is_alive
+from conpaas.scripts.runs import Run
 from conpaas.state import State
 
 NOTE = 'echo "here is $MY_ROLE"; echo once >> "$HOME/runs"\n'
@@ -194,7 +196,10 @@ def test_a_machine_that_dies_in_its_script_is_replaced_and_the_service_starts(ap
     app.service.start()
     app.wait(lambda: app.nodes() and runs(app) == [1])
     (lost,) = app.nodes()
+    script = Run(home(app, lost).parent / "var/lib/conpaas/startup/startup.1").runner
+    assert is_alive(script)
     vanish(app, lost)
+    assert not is_alive(script)
     end(app)
     assert app.state is State.RUNNING
     (node,) = app.nodes()

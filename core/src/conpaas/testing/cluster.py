@@ -374,6 +374,7 @@ class Cluster:
             machine.manager = machine.watch = None
         if machine.supervisor is not None and not keep_software:
             machine.supervisor.shutdown()
+            machine.end_scripts()
 
     # -- calls --------------------------------------------------------------------------------
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from conpaas.certificates import Role
 from conpaas.manager.application import ApplicationManager
 from conpaas.manager.watch import Watch
 from conpaas.records import Records
+from conpaas.scripts.processes import kill_descendants
+from conpaas.scripts.runs import Run
 from conpaas.supervisor.process import ProcessSupervisor
 from conpaas.testing.network import NetworkPeers
 
@@ -33,3 +38,12 @@ class TestMachine:
     agent: AgentHost | None = None
     watch: Watch | None = None
     records: Records | None = None
+
+    def end_scripts(self) -> None:
+        """Kill the scripts that run: they outlive agents, and no machine."""
+        for started in (self.directory / "root/var").rglob("started.json"):
+            run = Run(started.parent)
+            if run.is_running and (runner := run.runner):
+                kill_descendants(runner.pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(runner.pid, signal.SIGKILL)
