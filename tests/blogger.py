@@ -70,8 +70,8 @@ class Blogger:
             # Many scripts make it up: a person whose editor stays empty loads the page again.
             page.reload()
             expect(heading.or_(welcome).first).to_be_visible(timeout=_PATIENCE)
-        if welcome.is_visible():
-            welcome.click()
+        # It may come after the heading, and again while it is read what was chosen before.
+        page.add_locator_handler(welcome, lambda: welcome.click())
         heading.fill(title)
         heading.press("Enter")
         # At once: the editor, which is still busy, may lose single keys.

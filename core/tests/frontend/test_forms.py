@@ -128,8 +128,8 @@ def test_what_is_left_alone_is_not_said():
     ("name", "text", "told"),
     [
         ("title", " ", "this is needed"),
-        ("title", "x" * 51, "length"),
-        ("size", "10", "<= 9"),
+        ("title", "x" * 51, "must have at most 50 characters"),
+        ("size", "10", "must be at most 9"),
         ("size", "many", "is not a number"),
         ("colour", "green", "invalid"),
         ("at", "{", "not JSON"),

@@ -3,8 +3,10 @@
 import pytest
 
 from conpaas import hookimpl
+from conpaas.agent.base import ServiceAgent
 from conpaas.errors import NotFoundError
 from conpaas.images.recipe import PACKAGES, Recipe
+from conpaas.manager.base import ServiceManager
 from conpaas.plugins import Plugins
 from conpaas.service import Image, Role, Service
 
@@ -16,8 +18,8 @@ class Greeter:
         return Service(
             name="greeter",
             title="Greeter",
-            manager=object,
-            agent=object,
+            manager=ServiceManager,
+            agent=ServiceAgent,
             roles=(Role("node", "Greets"),),
             image=image,
         )

@@ -49,11 +49,21 @@ class Theatre(theatre.Theatre[Stage]):
 
     def asks(self) -> dict[str, list[str]]:
         """Return whom each web node asks for files; nobody else gives any."""
-        parts = {node: agent.parts for node, agent in self.agents().items()}
-        found = {n: sorted(p["web"]["asked"]) for n, p in parts.items() if "web" in p}
-        giving = {agent.place.address for agent in self.agents().values() if FILES in agent.parts}
-        assert giving == {address for asked in found.values() for address in asked}
+        agents = self.agents()
+        # Machines that are made at the same time get their addresses in any order.
+        nodes = {agent.place.address: node for node, agent in agents.items()}
+        found = {
+            node: sorted(nodes[address] for address in agent.parts["web"]["asked"])
+            for node, agent in agents.items()
+            if "web" in agent.parts
+        }
+        giving = {node for node, agent in agents.items() if FILES in agent.parts}
+        assert giving == {other for asked in found.values() for other in asked}
         return found
+
+    def address(self, node: str) -> str:
+        """Return the address of a node's machine."""
+        return str(self.agents()[node].place.address)
 
     def seen(self) -> Any:
         """Return what matters of the whole, for two runs to be compared."""

@@ -18,9 +18,9 @@ def test_a_node_that_carries_both_parts_asks_nobody(theatre: Any) -> None:
 def test_web_nodes_ask_all_backends_on_other_machines(theatre: Any) -> None:
     theatre.start()
     theatre.add(web=1)
-    assert theatre.asks() == {"node-3": ["198.18.0.3"]}, "the first proxy is the backend"
+    assert theatre.asks() == {"node-3": ["node-2"]}, "the first proxy is the backend"
     theatre.add(backend=2, web=1)
-    others = ["198.18.0.5", "198.18.0.6"]
+    others = ["node-4", "node-5"]
     assert theatre.asks() == {"node-3": others, "node-6": others}
     theatre.remove(web=2)
     assert theatre.asks() == {"node-2": others}, "the first proxy is the web node"
@@ -34,7 +34,7 @@ def test_a_backend_is_asked_no_more_before_it_stops(theatre: Any, stage: Any) ->
     theatre.remove(backend=1)
     events = stage.events[begin:]
     told = next(n for n, (_, what, how) in enumerate(events) if what == "run_web")
-    assert events[told][2]["asked"] == ("198.18.0.5",)
+    assert events[told][2]["asked"] == (theatre.address("node-4"),)
     left = [(n, how) for n, (_, what, how) in enumerate(events) if what == "leave_part"]
     assert [how for _, how in left] == ["backend", "files"]
     assert told < left[0][0]
@@ -45,7 +45,8 @@ def test_a_backend_gives_files_before_it_is_asked(theatre: Any, stage: Any) -> N
     begin = len(stage.events)
     theatre.add(backend=1)
     events = [(what, address) for address, what, _ in stage.events[begin:]]
-    assert events.index(("run_files", "198.18.0.5")) < events.index(("run_web", "198.18.0.4"))
+    gives, asks = theatre.address("node-4"), theatre.address("node-3")
+    assert events.index(("run_files", gives)) < events.index(("run_web", asks))
 
 
 def test_it_is_switched_off_and_on_again(theatre: Any) -> None:
@@ -55,13 +56,13 @@ def test_it_is_switched_off_and_on_again(theatre: Any) -> None:
     assert theatre.user.get_web_config().ask_backends == "off"
     assert theatre.asks() == {"node-3": []}
     theatre.run(theatre.user.set_web_config(ask_backends="on"))
-    assert theatre.asks() == {"node-3": ["198.18.0.5"]}
+    assert theatre.asks() == {"node-3": ["node-4"]}
 
 
 def test_it_stays_as_it_was_when_a_backend_cannot_give_files(theatre: Any, stage: Any) -> None:
     theatre.start(web=1, backend=1)
     theatre.run(theatre.user.set_web_config(ask_backends="off"))
-    stage.failing[("198.18.0.5", "run_files")] = "the disk is full"
+    stage.failing[(theatre.address("node-4"), "run_files")] = "the disk is full"
     with pytest.raises(AgentError, match="the disk is full"):
         theatre.run(theatre.user.set_web_config(ask_backends="on"))
     assert theatre.user.get_web_config().ask_backends == "off"
@@ -90,6 +91,6 @@ def test_whenever_the_manager_is_killed_the_same_ones_are_asked_in_the_end(theat
         )
         theatre.asks()
         theatre.run(theatre.user.set_web_config(ask_backends="on"))
-        assert theatre.asks() == {"node-3": ["198.18.0.5"]}
+        assert theatre.asks() == {"node-3": ["node-4"]}
         if not off:
             break
