@@ -33,12 +33,11 @@ class Blogger:
         self.open("wp-admin/install.php")
         self._go_on_from_languages()
         page = self.page
+        # When it is sent, a script of the page repeats the password in a field that nobody sees.
         page.wait_for_load_state()
         page.locator("#weblog_title").fill(TITLE)
         page.locator("#user_login").fill(ADMIN)
         page.locator("#pass1").fill(PASSWORD)
-        # A script of the page repeats it in a field that nobody sees.
-        expect(page.locator("#pass2")).to_have_value(PASSWORD, timeout=_PATIENCE)
         weak = page.locator("input[name=pw_weak]")
         if weak.is_visible():
             weak.check()
