@@ -199,7 +199,7 @@ def test_a_machine_that_dies_in_its_script_is_replaced_and_the_service_starts(ap
     script = Run(home(app, lost).parent / "var/lib/conpaas/startup/startup.1").runner
     assert is_alive(script)
     vanish(app, lost)
-    assert not is_alive(script)
+    app.wait(lambda: not is_alive(script))
     end(app)
     assert app.state is State.RUNNING
     (node,) = app.nodes()
