@@ -84,6 +84,20 @@ def is_whole(directories: Directories) -> bool:
     return (data / _NEW).exists() or bool(galera.saved(data).cluster)
 
 
+def run_briefly(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the server's program for something that it ends by itself; its words are ``stderr``."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        check=False,
+        env={"PATH": PATH},
+    )
+
+
 def recover(directories: Directories) -> galera.Saved:
     """Return the position of data that no server uses at the moment; it takes a second.
 
@@ -95,20 +109,11 @@ def recover(directories: Directories) -> galera.Saved:
     left = galera.saved(directories.data)
     if left.number >= 0 or not left.cluster:
         return left
-    answer = subprocess.run(
-        [
-            PROGRAM,
-            f"--defaults-file={directories.options_file}",
-            # It may be another server's.
-            f"--datadir={directories.data}",
-            "--wsrep-recover",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        check=False,
-        env={"PATH": PATH},
+    answer = run_briefly(
+        f"--defaults-file={directories.options_file}",
+        # It may be another server's.
+        f"--datadir={directories.data}",
+        "--wsrep-recover",
     )
     found = galera.recovered(answer.stderr)
     if answer.returncode != 0 or found is None:

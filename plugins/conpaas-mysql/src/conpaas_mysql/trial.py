@@ -8,7 +8,6 @@ joins nobody; that takes a fraction of a second.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 
 from conpaas import files
@@ -37,7 +36,7 @@ def check_options(options: Mapping[str, str]) -> None:
     """
     told = {name: value for name, value in options.items() if "." not in name}
     arguments = [f"--{name}={value}" for name, value in told.items()]
-    answer = _run(["--no-defaults", *arguments, "--help", "--verbose"])
+    answer = starting.run_briefly("--no-defaults", *arguments, "--help", "--verbose")
     if answer.returncode != 0:
         line = cause(answer.stderr, told)
         of = [f"{name} = {told[name]}" for name in told if _is_about(line, name, told[name])]
@@ -79,7 +78,7 @@ def try_settings(directories: Directories) -> None:
     """
     settings = unproven(directories)
     starting.keep_reserve(directories)
-    answer = _run([f"--defaults-file={directories.options_file}", "--wsrep-recover"])
+    answer = starting.run_briefly(f"--defaults-file={directories.options_file}", "--wsrep-recover")
     if answer.returncode != 0:
         raise AgentError(refusal(settings, answer.stderr))
 
@@ -118,16 +117,3 @@ def _provider(configuration: Configuration) -> dict[str, str]:
     text = configuration.server.get(_PROVIDER, "").strip('"')
     pairs = (option.partition("=") for option in text.split(";"))
     return {name: value for name, _, value in pairs}
-
-
-def _run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [starting.PROGRAM, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        check=False,
-        env={"PATH": starting.PATH},
-    )
