@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from browsing import session_of
-from chromium import chromium, visit
+from chromium import chromium
 from hosting import hosting_plugins
 from looking import server_of
 from playwright.sync_api import expect
@@ -148,7 +148,7 @@ def inspect(page, axe, path):
     """Look at a page in both themes and at both widths."""
     page.set_viewport_size({"width": 1280, "height": 800})
     page.emulate_media(color_scheme="light")
-    visit(page, path)
+    page.goto(path)
     for closed in page.query_selector_all("details:not(.menu)"):
         closed.evaluate("one => { one.open = true; }")
     page.evaluate(axe)
@@ -176,7 +176,7 @@ def test_axe_finds_nothing_at_the_doors(strangers_page, axe, path):
 
 
 def test_axe_finds_nothing_on_a_form_that_was_wrong(page, axe):
-    visit(page, "/account")
+    page.goto("/account")
     for name, text in (("current_password", "x"), ("new_password", "y"), ("password-again", "z")):
         page.fill(f"#field-password-{name}", text)
     page.click("main form:has(#field-password-new_password) button")
@@ -193,7 +193,7 @@ def test_axe_finds_nothing_on_the_page_of_a_version_that_was_refused(page, axe, 
 
 
 def test_what_scaling_would_do_is_said_while_the_numbers_are_changed(page, axe):
-    visit(page, "/applications/1/services/3")
+    page.goto("/applications/1/services/3")
     summary = page.locator(".scale-summary[aria-live=polite]")
     page.get_by_role("button", name="One backend node more").click()
     page.get_by_role("button", name="One backend node more").click()

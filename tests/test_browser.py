@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chromium import PATIENCE, job_done, press, start_application, visit, watched_page
+from chromium import PATIENCE, job_done, press, start_application, watched_page
 from e2e import Nutshell, wait_for
 from person import Person
 from playwright.sync_api import Page, expect
@@ -50,7 +50,7 @@ def credit(page: Page) -> int:
 
 def to_service(page: Page, seen: dict[str, Any]) -> None:
     """Go to the page of the service."""
-    visit(page, seen["service"])
+    page.goto(seen["service"])
 
 
 def archive(**more: str) -> bytes:
@@ -65,7 +65,7 @@ def led(page: Page, row: int, script: str) -> str:
 
 
 def test_somebody_registers_and_is_told_what_is_wrong_first(page: Page) -> None:
-    visit(page, "/")
+    page.goto("/")
     page.get_by_role("link", name="Register").click()
     page.get_by_label("Username").fill(USERNAME)
     page.get_by_label("E-mail").or_(page.get_by_label("Email")).fill("berta@example.org")
@@ -89,7 +89,7 @@ def test_an_application_is_created_and_started(page: Page, seen: dict[str, Any])
 
 
 def test_a_service_is_added_by_its_tile_and_started(page: Page, seen: dict[str, Any]) -> None:
-    visit(page, seen["application"])
+    page.goto(seen["application"])
     press(page, "Add a service")
     page.locator("main form", has_text="Generic").get_by_role("button").click()
     page.wait_for_url(re.compile(r"/services/\d+$"))
@@ -121,7 +121,7 @@ def test_an_archive_is_uploaded_and_set_active(page: Page, seen: dict[str, Any])
 def test_a_version_is_pushed_with_a_key_that_was_added_in_the_account(
     page: Page, seen: dict[str, Any], berta: Person
 ) -> None:
-    visit(page, "/account/keys")
+    page.goto("/account/keys")
     page.locator("main form textarea").fill(berta.key.with_suffix(".pub").read_text())
     press(page, "Add key")
     shown = berta.ok(f"ssh-keygen -l -f {berta.key}.pub", berta.directory).split()[1]
@@ -214,13 +214,13 @@ def test_the_password_is_changed_and_other_sessions_end(page: Page, nutshell: Nu
         base_url=f"https://{nutshell.address}", ignore_https_errors=True
     )
     elsewhere = other.new_page()
-    visit(elsewhere, "/login")
+    elsewhere.goto("/login")
     elsewhere.get_by_label("Username").fill(USERNAME)
     elsewhere.get_by_label("Password").fill(PASSWORD)
     elsewhere.get_by_role("button", name="Log in").click()
     expect(elsewhere.get_by_role("heading", level=1)).to_contain_text("Applications")
 
-    visit(page, "/account")
+    page.goto("/account")
     section = page.locator("section", has=page.get_by_role("heading", name="Password"))
     section.get_by_label("Current password").fill(PASSWORD)
     section.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
@@ -228,13 +228,13 @@ def test_the_password_is_changed_and_other_sessions_end(page: Page, nutshell: Nu
     section.get_by_role("button", name="Change password").click()
     expect(page.locator("main")).to_contain_text("Password changed")
 
-    visit(elsewhere, "/")
+    elsewhere.goto("/")
     expect(elsewhere.get_by_role("heading", level=1)).to_have_text("Log in")
     other.close()
 
 
 def test_everything_is_deleted(page: Page, seen: dict[str, Any], nutshell: Nutshell) -> None:
-    visit(page, seen["application"])
+    page.goto(seen["application"])
     press(page, "Delete…")
     page.locator("main form").get_by_role("textbox").fill("another name")
     page.locator("main form button.danger").click()
@@ -242,13 +242,13 @@ def test_everything_is_deleted(page: Page, seen: dict[str, Any], nutshell: Nutsh
     page.locator("main form").get_by_role("textbox").fill("Shop of Berta")
     page.locator("main form button.danger").click()
     job_done(page)
-    visit(page, "/")
+    page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_contain_text("first application")
     aid = seen["application"].rpartition("/")[2]
     assert [name for name in nutshell.machines() if f"-a{aid}-" in name] == []
     assert [v.name for v in nutshell.cloud.list_volumes() if "store" in v.name] == []
 
-    visit(page, "/account")
+    page.goto("/account")
     page.get_by_text("Delete my account…").click()
     page.locator("#delete-account form").get_by_role("textbox").fill(USERNAME)
     page.locator("#delete-account button.danger").click()
@@ -256,5 +256,5 @@ def test_everything_is_deleted(page: Page, seen: dict[str, Any], nutshell: Nutsh
         "the end of the account",
         lambda: USERNAME not in [row["username"] for row in nutshell.cps.rows("cps-user list")],
     )
-    visit(page, "/")
+    page.goto("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Log in")

@@ -9,7 +9,7 @@ from typing import Any
 
 import dokuwiki
 import pytest
-from chromium import PATIENCE, job_done, press, start_application, visit, watched_page
+from chromium import PATIENCE, job_done, press, start_application, watched_page
 from e2e import Nutshell
 from playwright.sync_api import Locator, Page, expect
 
@@ -20,7 +20,7 @@ USERNAME, PASSWORD = "clara", "correct horse"
 def page(nutshell: Nutshell) -> Iterator[Page]:
     """A browser in which a new user has logged in."""
     with watched_page(nutshell.address) as made:
-        visit(made, "/register")
+        made.goto("/register")
         made.get_by_label("Username").fill(USERNAME)
         made.get_by_label("E-mail").or_(made.get_by_label("Email")).fill("clara@example.org")
         made.get_by_label("Password", exact=True).fill(PASSWORD)
@@ -38,7 +38,7 @@ def seen() -> dict[str, Any]:
 
 def section(page: Page, seen: dict[str, Any], title: str) -> Locator:
     """Go to the page of the service, and return one of its sections."""
-    visit(page, seen["service"])
+    page.goto(seen["service"])
     heading = page.get_by_role("heading", name=title, exact=True)
     return page.locator("section", has=heading).first
 
@@ -64,7 +64,7 @@ def test_dokuwiki_is_uploaded_and_set_active(
     serving.get_by_label(re.compile("kept.directories", re.IGNORECASE)).fill("data,conf")
     serving.get_by_role("button", name="Save").click()
     job_done(page)
-    visit(page, seen["service"])
+    page.goto(seen["service"])
     page.locator("#upload-code summary").click()
     form = page.locator("#upload-code form")
     archive = dokuwiki.archive(tmp_path / "dokuwiki.tar.gz")
@@ -75,7 +75,7 @@ def test_dokuwiki_is_uploaded_and_set_active(
     expect(row).to_be_visible(timeout=PATIENCE)  # it passes through three servers
     row.get_by_role("button", name="Set active").click()
     job_done(page)
-    visit(page, seen["service"])
+    page.goto(seen["service"])
     expect(page.locator("#code-versions tr", has_text="DokuWiki of Debian")).to_contain_text(
         "active"
     )
@@ -161,13 +161,13 @@ def test_requests_are_seen_in_the_charts(page: Page, seen: dict[str, Any]) -> No
 
 
 def test_a_service_that_is_stopped_has_no_address(page: Page, seen: dict[str, Any]) -> None:
-    visit(page, seen["service"])
+    page.goto(seen["service"])
     press(page, "Stop…")
     page.locator("main form button.danger").click()
     job_done(page)
     access = section(page, seen, "Access")
     expect(access).to_contain_text("cannot be reached")
-    visit(page, seen["application"])
+    page.goto(seen["application"])
     press(page, "Delete…")
     page.locator("main form").get_by_role("textbox").fill("Wiki of Clara")
     page.locator("main form button.danger").click()

@@ -52,8 +52,13 @@ def postgresql() -> Iterator[str]:
         str(programs / "postgres"), "-D", str(data), "-k", str(directory),
         "-c", "listen_addresses=", "-c", "fsync=off",
     )  # fmt: skip
+
+    def ready() -> bool:
+        # Its socket is there before it takes anybody.
+        return run(str(programs / "pg_isready"), "-h", str(directory)).wait(30) == 0
+
     try:
-        wait_for("its socket", (directory / ".s.PGSQL.5432").exists)
+        wait_for("the server", ready)
         yield f"postgresql://postgres@/postgres?host={directory}"
     finally:
         server.terminate()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import wordpress
 from blogger import TITLE, Blogger, Correspondent
-from chromium import chromium, job_done, log_in, visit
+from chromium import chromium, job_done, log_in
 from documents import DOCS
 from e2e import Nutshell
 from hosted import Hosted
@@ -207,7 +207,7 @@ def test_each_backend_and_each_database_has_every_post(blog: Blog) -> None:
 
 def test_a_post_that_was_deleted_comes_back_with_a_backup(blog: Blog, owner: Page) -> None:
     name = blog.mysql.rows("backup")["name"]
-    visit(owner, DATABASES)
+    owner.goto(DATABASES)
     owner.get_by_role("button", name=f"Verify {name}").click()
     job_done(owner)
     expect(owner.locator(".steps")).to_contain_text(f"Backup '{name}' is good")
@@ -222,7 +222,7 @@ def test_a_post_that_was_deleted_comes_back_with_a_backup(blog: Blog, owner: Pag
 def test_a_post_that_was_deleted_comes_back_with_a_dump_that_was_downloaded(
     blog: Blog, owner: Page, tmp_path: Path
 ) -> None:
-    visit(owner, DATABASES)
+    owner.goto(DATABASES)
     with owner.expect_download() as download:
         owner.get_by_role("link", name="Download a dump").click()
     dump = tmp_path / download.value.suggested_filename
