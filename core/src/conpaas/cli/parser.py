@@ -179,7 +179,7 @@ def _value(argument: Argument, text: str) -> Any:
     shown = argument["flags"][-1] if argument["flags"] else f"<{argument['metavar']}>"
     if kind == "choice":
         if text not in argument["choices"]:
-            near = _nearest(text, argument["choices"])
+            near = _did_you_mean(text, argument["choices"])
             raise Usage(f"{shown}: {text!r} is not one of {', '.join(argument['choices'])}{near}")
         return argument["choices"][text]
     if kind in ("truth", "on", "off"):
@@ -215,10 +215,11 @@ def _is_number(word: str) -> bool:
 def _nearest_option(given: str, known: Iterable[str]) -> str:
     # Without their dashes, by which all are a little alike.
     names = [flag[2:] for flag in known if flag[:2] == "--"]
-    return _nearest(given.lstrip("-"), names).replace("mean '", "mean '--")
+    return _did_you_mean(given.lstrip("-"), names, "--")
 
 
-def _nearest(given: str, known: Iterable[str]) -> str:
-    from conpaas.nearest import did_you_mean
+def _did_you_mean(given: str, known: Iterable[str], before: str = "") -> str:
+    from conpaas.nearest import nearest
 
-    return did_you_mean(given, known).partition("; there are")[0]
+    near = nearest(given, known)
+    return f"; did you mean {before + near!r}?" if near else ""
