@@ -97,6 +97,8 @@ class FakeDirector:
         self.peers: list[dict | None] = []
         #: Paths that answer before they have read what is sent.
         self.impatient: set[str] = set()
+        #: Paths after whose answers the connection goes without a word.
+        self.abrupt: set[str] = set()
         director = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -171,6 +173,8 @@ class FakeDirector:
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(content)
+        if path in self.abrupt:
+            handler.close_connection = True
 
 
 def _unknown(path: str) -> dict:

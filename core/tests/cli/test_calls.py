@@ -290,6 +290,8 @@ def starting(director, path, begun, times):
         return (503, {"error": error}) if left and left.pop() else (200, {"result": []})
 
     director.answers[path] = answer
+    # That front begins anew too.
+    director.abrupt.add(path)
 
 
 @pytest.mark.parametrize(

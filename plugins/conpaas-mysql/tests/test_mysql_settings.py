@@ -30,7 +30,7 @@ def server_settings(theatre: Theatre) -> list[dict[str, str]]:
         ("innodb_buffer_pool_size", "1M", "16M to 1024G are allowed"),
         ("character_set", "utf8mb5", "no character set.*utf8mb4"),
         ("single_writer", "maybe", "single_writer"),
-        ("wait_timeout", 1, "10 to 31536000"),
+        ("wait_timeout", 1, "10 to 2073600"),
         ("max_allowed_packet", "2G", "1M to 1G"),
         ("volume_size", 1, "256 to"),
         ("volume_size", 1 << 25, "a volume may have at most"),
@@ -51,7 +51,7 @@ def test_a_value_that_cannot_be_is_refused(
     [
         ("max_connections", (10, 10_000)),
         ("innodb_buffer_pool_size", ("16M", "1024G", "auto")),
-        ("wait_timeout", (10, 31_536_000)),
+        ("wait_timeout", (10, 2_073_600)),
         ("max_allowed_packet", ("1M", "1G")),
         ("dump_limit", (1, 1 << 30)),
         ("suspect_after", (2, 60)),

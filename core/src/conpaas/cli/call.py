@@ -98,6 +98,8 @@ class Director:
             if not told:
                 print("The director is starting: waiting for it …", file=sys.stderr)
                 told = True
+            # What stands before the director begins anew with it, and lets idle connections go.
+            self.close()
             time.sleep(PAUSE)
 
     def get(self, path: str) -> Answer:

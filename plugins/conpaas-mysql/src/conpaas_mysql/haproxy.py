@@ -336,7 +336,7 @@ _CHECK = (
 # that machine is marked down meanwhile, he is cut like those who were on it: so this is short, and
 # tries are many.  It is the time for a connection of each check, too: of these it takes four.  It
 # is still enough for databases on another continent.
-# Connections may be idle for as long as MariaDB itself lets them (wait_timeout).  Who vanished
+# Connections may be idle for as long as any database lets them (wait_timeout).  Who vanished
 # without a word is noted by the keep-alive of TCP.
 _CONFIGURATION = """\
 global
@@ -349,8 +349,8 @@ global
 defaults
     mode tcp
     timeout connect 500ms
-    timeout client 8h
-    timeout server 8h
+    timeout client 24d
+    timeout server 24d
     timeout check 3s
     retries 12
     option redispatch 1

@@ -30,7 +30,7 @@ def conpaas_service() -> Service:
         summary="Runs a database cluster (MariaDB, Galera) in which every node takes writes.",
         manager="conpaas_mysql.manager:MysqlManager",
         loses="That is every database, on all nodes, and every backup: what you need, save first "
-        "to a file of yours, by dump.",
+        "to a file of yours, by dump: for that the service has to run.",
         agent="conpaas_mysql.agent:MysqlAgent",
         roles=(
             Role(

@@ -31,6 +31,8 @@ AUTO = "auto"
 MB = 1 << 20
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _SIZE = re.compile(r"([1-9][0-9]{0,9})([KMG])", re.IGNORECASE | re.ASCII)
+#: Seconds: what a balancer can wait for, 24 days.
+LONGEST_IDLE = 2_073_600
 _LEAST_VOLUME = 256  #: MB: a new database has 150 MB on its volume
 
 
@@ -96,7 +98,9 @@ SyncWait = Annotated[
     Switch | None, "on: a query sees all that was written before it, on whichever database"
 ]
 WaitTimeout = Annotated[
-    int | None, "Seconds after which an idle connection is ended", _number(10, 31_536_000)
+    int | None,
+    "Seconds after which an idle connection is ended",
+    _number(10, LONGEST_IDLE),
 ]
 Packet = Annotated[str | None, "Size of one query or row, as in 64M", _size("1M", "1G")]
 VolumeMegabytes = Annotated[

@@ -1,11 +1,11 @@
-"""Tables that a cluster does not keep as it should."""
+"""Tables and events that are not on a cluster what they are on a single server."""
 
 from __future__ import annotations
 
 from conpaas_mysql.client import Session
 from conpaas_mysql.dumping import SYSTEM_DATABASES, quoted
 
-_NAMED = 5  #: tables, of each kind
+_NAMED = 5  #: of each kind
 _OTHER_ENGINE = """
     SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES
     WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA NOT IN %s AND ENGINE <> 'InnoDB'
@@ -22,9 +22,14 @@ _NO_KEY = """
     ORDER BY 1, 2
 """
 
+_EVENTS = """
+    SELECT EVENT_SCHEMA, EVENT_NAME FROM information_schema.EVENTS
+    WHERE EVENT_SCHEMA NOT IN %s AND STATUS = 'ENABLED' ORDER BY 1, 2
+"""
+
 
 def note(session: Session) -> str:
-    """Return what to know of the user's tables, in sentences; empty when all are as they should.
+    """Return what to know of the user's tables and events, in sentences; empty for none.
 
     Whole schemas are read: it may take a second on thousands of tables.
     """
@@ -38,6 +43,8 @@ def note(session: Session) -> str:
         told.append(
             f"Without a primary key, which makes changes of many rows slow: {without}; add one."
         )
+    if events := _names(session, _EVENTS):
+        told.append(f"Events are kept, and do not run on a cluster: {events}.")
     return " ".join(told)
 
 
