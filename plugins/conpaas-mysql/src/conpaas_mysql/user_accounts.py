@@ -1,4 +1,8 @@
-"""The accounts that users have made: written down, removed, and made again."""
+"""The accounts that users have made: written down, removed, and made again.
+
+Of ``mysqldb``, which is ConPaaS's own account, only its roles are written: whoever makes a role
+has it, and nobody else can pass it on.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,16 @@ import json
 from collections.abc import Iterable, Iterator
 
 from conpaas.errors import AgentError
-from conpaas_mysql.accounts import MONITOR
+from conpaas_mysql.accounts import MONITOR, NO_PASSWORD, user_account
 from conpaas_mysql.client import Session
 from conpaas_mysql.configuration import TRANSFER_USER
 from conpaas_mysql.directories import administrator
 from conpaas_mysql.parts import USER
 
-#: Rights on what is not there any more: no table, no routine of that name.
-_NOTHING_THERE = (1146, 1305)
+#: Rights on what is not there any more: no table, no routine, no role of that name.
+_NOTHING_THERE = (1146, 1305, 1959)
+_OWNER = f"`{USER}`@`%`"
+_SET_DEFAULT = "SET DEFAULT ROLE"
 
 
 def statements(session: Session) -> Iterator[str]:
@@ -27,10 +33,20 @@ def statements(session: Session) -> Iterator[str]:
     for name in (*roles, *users):
         for (grant,) in session.rows(f"SHOW GRANTS FOR {name}"):
             yield str(grant)
+    # A restore of an earlier version has left its roles to the administrator.
+    for role, may_grant in session.rows(_ROLES_OF_OWNER, (USER, administrator())):
+        yield f"GRANT {_quoted(role)} TO {_OWNER}" + (" WITH ADMIN OPTION" if may_grant else "")
+    default = session.rows(_DEFAULT_ROLE, (USER,))
+    named = _quoted(default[0][0]) if default and default[0][0] else "NONE"
+    # Always there, and last: by it :func:`replace` knows that the roles of the account are told.
+    yield f"{_SET_DEFAULT} {named} FOR {_OWNER}"
 
 
 def replace(session: Session, new: Iterable[str]) -> list[str]:
     """Make accounts in the place of those that there are.
+
+    The account ``mysqldb`` is made, without a password, where it is not there.  A backup that does
+    not tell its roles gives it all of them: nobody else can make one.
 
     Returns:
         The rights that nobody can have any more, because what they are about is not there.
@@ -40,9 +56,12 @@ def replace(session: Session, new: Iterable[str]) -> list[str]:
     """
     import pymysql
 
+    new = list(new)
+    owner = () if session.rows(_HAS_OWNER, (USER,)) else user_account(NO_PASSWORD)
     roles, users = _names(session)
     left_out = []
     for statement in (
+        *owner,
         *(f"DROP USER {user}" for user in users),
         *(f"DROP ROLE {role}" for role in roles),
         *new,
@@ -54,7 +73,20 @@ def replace(session: Session, new: Iterable[str]) -> list[str]:
                 # The statement may hold what a password has become.
                 raise AgentError(f"an account cannot be made again: {error.args[-1]}") from error
             left_out.append(str(error.args[-1]))
+    told = any(one.startswith(_SET_DEFAULT) and one.endswith(f" FOR {_OWNER}") for one in new)
+    _hand_over(session, to_owner=not told)
     return left_out
+
+
+def _hand_over(session: Session, to_owner: bool) -> None:
+    """Take the roles from the administrator, who has them because he has made them again."""
+    # By its name: another member would not know who the current user is.
+    admin = f"{_quoted(administrator())}@`localhost`"
+    for (name,) in session.rows(_ROLES_OF_ADMINISTRATOR, (administrator(),)):
+        role = _quoted(name)
+        if to_owner:
+            session.run(f"GRANT {role} TO {_OWNER} WITH ADMIN OPTION")
+        session.run(f"REVOKE {role} FROM {admin}")
 
 
 def _names(session: Session) -> tuple[list[str], list[str]]:
@@ -83,6 +115,19 @@ def _quoted(name: str) -> str:
 _ALL = (
     "SELECT User, Host, JSON_VALUE(Priv, '$.is_role') = 1 FROM mysql.global_priv "
     "ORDER BY User, Host"
+)
+_HAS_OWNER = "SELECT 1 FROM mysql.global_priv WHERE User = %s AND Host = '%%'"
+_DEFAULT_ROLE = (
+    "SELECT JSON_VALUE(Priv, '$.default_role') FROM mysql.global_priv "
+    "WHERE User = %s AND Host = '%%'"
+)
+_ROLES_OF_OWNER = (
+    "SELECT Role, MAX(Admin_option = 'Y') FROM mysql.roles_mapping "
+    "WHERE (User = %s AND Host = '%%') OR (User = %s AND Host = 'localhost') "
+    "GROUP BY Role ORDER BY Role"
+)
+_ROLES_OF_ADMINISTRATOR = (
+    "SELECT Role FROM mysql.roles_mapping WHERE User = %s AND Host = 'localhost'"
 )
 
 
