@@ -19,7 +19,7 @@ from conpaas_mysql.throwaway import throwaway
 PASSWORD = "sesame"
 #: Names as users may give them, and as SQL writes them.
 ODD = ("two words", "o'clock", 'the "best"', "back`tick", "back\\slash", "ä\nb", "' OR `x`@`%` #")
-ROLES = ("SELECT Host, User, Role, Admin_option FROM mysql.roles_mapping ORDER BY 1, 2, 3",)
+ROLES = "SELECT Host, User, Role, Admin_option FROM mysql.roles_mapping ORDER BY 1, 2, 3"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,13 @@ def user(member: Node, *statements: str) -> list[tuple[Any, ...]]:
     return found
 
 
+def rows(member: Node, statement: str) -> list[tuple[Any, ...]]:
+    """Return what a member has once it has all that the others have done."""
+    with member.sql() as connection:
+        connection.run("SET SESSION wsrep_sync_wait = 15, wsrep_dirty_reads = OFF")
+        return connection.rows(statement)
+
+
 def written(member: Node) -> bytes:
     return b"".join(member.agent.write_database_backup().pieces)
 
@@ -78,7 +85,7 @@ def read(member: Node, content: bytes) -> None:
 
 
 def of_an_earlier_version(backup: bytes) -> bytes:
-    """Return a backup without what it tells of the account ``mysqldb``."""
+    """Return a backup without what it tells of the account ``mysqldb`` and of everybody."""
     lines = gzip.decompress(backup).splitlines(keepends=True)
     kept = [line for line in lines if not _tells_of_owner(line)]
     assert len(kept) < len(lines)
@@ -87,6 +94,8 @@ def of_an_earlier_version(backup: bytes) -> bytes:
 
 def _tells_of_owner(line: bytes) -> bool:
     statement = user_accounts.from_comment(line) or ""
+    if statement.endswith(" TO PUBLIC"):
+        return True
     return "`mysqldb`@`%`" in statement and not statement.startswith("CREATE")
 
 
@@ -95,22 +104,22 @@ def test_who_made_a_role_has_it_after_a_restore_and_can_pass_it_on(
     members: list[Node], member: Node, version: Callable[[bytes], bytes]
 ) -> None:
     user(member, "GRANT SELECT ON shop.* TO cook", "GRANT cook TO baker@'%'")
-    before = member.rows(*ROLES)
+    before = member.rows(ROLES)
     backup = version(written(member))
     for _ in range(2):
         read(member, backup)
         assert user(member, "SET ROLE cook", "SELECT CURRENT_ROLE()") == [("cook",)]
         user(member, "GRANT cook TO other@'%'", "REVOKE cook FROM other@'%'")
-        assert [one.rows(*ROLES) for one in members] == [before, before]
+        assert [rows(one, ROLES) for one in members] == [before, before]
 
 
 def test_a_role_that_an_earlier_restore_left_to_the_administrator_comes_back(
     member: Node,
 ) -> None:
     member.rows("CREATE OR REPLACE ROLE cook")
-    assert member.rows(*ROLES)[0][1:] == ("root", "cook", "Y")
+    assert member.rows(ROLES)[0][1:] == ("root", "cook", "Y")
     read(member, written(member))
-    assert member.rows(*ROLES) == [("%", "mysqldb", "cook", "Y")]
+    assert member.rows(ROLES) == [("%", "mysqldb", "cook", "Y")]
 
 
 def test_roles_of_roles_and_of_others_and_the_default_ones_come_back(
@@ -129,27 +138,41 @@ def test_roles_of_roles_and_of_others_and_the_default_ones_come_back(
     )
     member.rows("SET DEFAULT ROLE chef FOR other@'%'")
     defaults = "SELECT User, default_role FROM mysql.user WHERE NOT is_role = 'Y' ORDER BY User"
-    before, default = member.rows(*ROLES), member.rows(defaults)
+    before, default = member.rows(ROLES), member.rows(defaults)
     assert ("mysqldb", "chef") in default and ("other", "chef") in default
     backup = written(member)
     member.rows("DROP ROLE chef")
     user(member, "CREATE ROLE newer", "SET DEFAULT ROLE newer")
     read(member, backup)
     for one in members:
-        assert (one.rows(*ROLES), one.rows(defaults)) == (before, default)
+        assert (rows(one, ROLES), rows(one, defaults)) == (before, default)
 
 
 def test_roles_with_odd_names_come_back(members: list[Node], member: Node) -> None:
     for name in ODD:
         user(member, f"CREATE ROLE {quoted(name)}", f"GRANT {quoted(name)} TO baker@'%'")
     user(member, f"SET DEFAULT ROLE {quoted(ODD[-1])}")
-    before = member.rows(*ROLES)
+    before = member.rows(ROLES)
     assert len(before) == 1 + 2 * len(ODD)
     read(member, written(member))
-    assert [one.rows(*ROLES) for one in members] == [before, before]
+    assert [rows(one, ROLES) for one in members] == [before, before]
     assert user(member, "SELECT CURRENT_ROLE()") == [(ODD[-1],)]
     for name in ODD:
         user(member, f"SET ROLE {quoted(name)}", f"GRANT {quoted(name)} TO other@'%'")
+
+
+def test_what_everybody_may_comes_back(members: list[Node], member: Node) -> None:
+    user(member, "GRANT cook TO PUBLIC", "GRANT SELECT ON shop.* TO PUBLIC")
+    before = member.rows("SHOW GRANTS FOR PUBLIC")
+    assert len(before) == 3
+    backup = written(member)
+    user(member, "REVOKE SELECT ON shop.* FROM PUBLIC", "GRANT INSERT ON shop.* TO PUBLIC")
+    read(member, of_an_earlier_version(backup))
+    assert not any("SELECT" in grant for (grant,) in member.rows("SHOW GRANTS FOR PUBLIC"))
+    assert any("INSERT" in grant for (grant,) in member.rows("SHOW GRANTS FOR PUBLIC"))
+    read(member, backup)
+    assert [rows(one, "SHOW GRANTS FOR PUBLIC") for one in members] == [before, before]
+    user(member, "REVOKE SELECT ON shop.* FROM PUBLIC", "REVOKE cook FROM PUBLIC")
 
 
 def test_a_default_role_that_is_gone_hinders_no_restore(member: Node) -> None:
@@ -167,7 +190,7 @@ def test_a_restore_makes_the_account_that_roles_belong_to_if_somebody_has_droppe
     backup = written(member)
     user(member, "DROP USER mysqldb@'%'")
     read(member, backup)
-    assert member.rows(*ROLES) == [("%", "mysqldb", "cook", "Y")]
+    assert member.rows(ROLES) == [("%", "mysqldb", "cook", "Y")]
     member.agent.set_user_password(digest=accounts.digest(PASSWORD))
     user(member, "GRANT cook TO other@'%'")
 
@@ -178,4 +201,4 @@ def test_the_roles_of_a_backup_are_tried_too(member: Node, place: Path) -> None:
         made = list(user_accounts.statements(connection))
     with throwaway(place) as socket, session(socket, seconds=20) as connection:
         assert user_accounts.replace(connection, made) == []
-        assert connection.rows(*ROLES) == [("%", "mysqldb", "cook", "Y")]
+        assert connection.rows(ROLES) == [("%", "mysqldb", "cook", "Y")]
