@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from conpaas.errors import AgentError, InvalidError, WrongStateError
 from conpaas.rpc import Upload, finish
-from conpaas_mysql import backup_agent
+from conpaas_mysql import trial_room
 from conpaas_mysql.testing import Databases, Node
 
 SYSTEM = ("mysql", "sys", "information_schema", "performance_schema")
@@ -91,7 +92,8 @@ def seen(member: Node) -> list[object]:
             session.rows("SHOW GRANTS FOR cook"),
             # Each member mends them at its start: when, differs.
             session.rows(
-                "SELECT JSON_REMOVE(Priv, '$.password_last_changed') FROM mysql.global_priv "
+                "SELECT JSON_REMOVE(Priv, '$.password_last_changed', '$.default_role'), "
+                "COALESCE(JSON_VALUE(Priv, '$.default_role'), '') FROM mysql.global_priv "
                 "WHERE User IN ('mysqldb', 'sst') ORDER BY User"
             ),
         ]
@@ -124,7 +126,7 @@ def test_a_backup_comes_back_in_a_fresh_cluster_whose_password_stays(
     member: Node, databases: Databases
 ) -> None:
     backup = written(member)
-    assert b"mysqldb@" not in gzip.decompress(backup).partition(b"-- MariaDB dump")[0]
+    assert b"USER `mysqldb`" not in gzip.decompress(backup).partition(b"-- MariaDB dump")[0]
     (fresh,) = databases.grow(1)
     fresh.agent.set_user_password(digest="*" + "A" * 40)
     read(fresh, backup)
@@ -246,9 +248,37 @@ def test_a_backup_is_consistent_while_others_write(member: Node) -> None:
 
 
 def test_without_room_nothing_is_tried(member: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup_agent, "_FIXED", 1 << 60)
+    monkeypatch.setattr(trial_room, "_FIXED", 1 << 60)
     with pytest.raises(AgentError, match=r"no room to try the backup on .*\(grow_volume\)"):
         tried(member, written(member))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+def test_a_trial_that_takes_more_room_than_expected_is_ended_before_there_is_none(
+    member: Node, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = place / "small"
+    small.mkdir()
+    # Little SQL for many small rows in many indices, each statement some MB.
+    keys = "".join(f", KEY (a, b{number})" for number in range(12))
+    columns = "".join(f", b{number} INT" for number in range(12))
+    rows = f"INSERT INTO narrow.t SELECT {', '.join(['1'] * 13)} FROM mysql.seq_1_to_5000;\n"
+    many = f"CREATE DATABASE narrow;\nCREATE TABLE narrow.t (a INT{columns}{keys});\n" + rows * 60
+    end = b"-- Dump completed"
+    backup = _edited(end, many.encode() + end)(written(member))
+    monkeypatch.setattr(trial_room, "_FIXED", 50 << 20)
+    monkeypatch.setattr(trial_room, "_LEAST", 32 << 20)
+    monkeypatch.setattr(member.agent, "_bases", lambda: [small])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(small)], check=True)
+    try:
+        small.chmod(0o755)
+        before = seen(member)
+        with pytest.raises(AgentError, match=rf"only [1-9]\d* MB are free at {small}, "):
+            tried(member, backup)
+        assert list(small.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert seen(member) == before
 
 
 def test_work_on_a_backup_can_be_given_up(member: Node) -> None:

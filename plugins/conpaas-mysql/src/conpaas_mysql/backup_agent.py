@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,19 +14,16 @@ from conpaas.beside import beside
 from conpaas.errors import AgentError, InvalidError
 from conpaas.features.backups.agent import BackupAgent
 from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
-from conpaas_mysql import backup_file, loading, throwaway, user_accounts
+from conpaas_mysql import backup_file, loading, throwaway, trial_room, user_accounts
 from conpaas_mysql.backup_file import BackupFile
 from conpaas_mysql.client import session
 from conpaas_mysql.directories import administrator
 from conpaas_mysql.dump_agent import DumpAgent
 from conpaas_mysql.dumping import SYSTEM_DATABASES, quoted
+from conpaas_mysql.status import used
 
 #: Seconds that a statement about a database or an account may take: all members carry it out.
 _PATIENCE = 600.0
-#: What a trial needs beside the data: an empty server, and logs.
-_FIXED = 200 << 20
-#: InnoDB's tables and indices, as a multiple of the SQL.
-_FACTOR = 1.5
 
 Content = Annotated[Upload, "The backup"]
 
@@ -57,7 +53,7 @@ class DatabaseBackupAgent(DumpAgent, BackupAgent):
 
         Raises:
             InvalidError: It is broken; says how.
-            AgentError: There is no room for the trial, or no server for it.
+            AgentError: There is no room for the trial, or no more, or no server for it.
         """
         file = BackupFile(content)
         with self._working() as given_up:
@@ -65,7 +61,9 @@ class DatabaseBackupAgent(DumpAgent, BackupAgent):
             base = self._base_for(size)
             yield Progress(20, "starting a server that is thrown away")
             with throwaway.throwaway(base) as socket:
-                yield from scaled(_load(file, socket, given_up), 20, 70)
+                loads = _load(file, socket, given_up)
+                loaded = trial_room.while_room(loads, base, self.place.node)
+                yield from scaled(loaded, 20, 70)
                 yield Progress(70, "making the accounts")
                 with session(socket, seconds=_PATIENCE) as connection:
                     user_accounts.replace(connection, file.accounts())
@@ -123,7 +121,7 @@ class DatabaseBackupAgent(DumpAgent, BackupAgent):
             self._backup_work = None
 
     def _bases(self) -> list[Path]:
-        """Return where trials may be made."""
+        """Return where trials may be made: the machine's own disk, then the volume of the data."""
         bases = [self.root / "var/lib/conpaas-mysql"]
         with suppress(AgentError):  # it runs no database yet
             bases.append(self.database.directories.volume)
@@ -131,16 +129,8 @@ class DatabaseBackupAgent(DumpAgent, BackupAgent):
 
     def _base_for(self, size: int) -> Path:
         """Return where there is room for the trial of so many bytes of SQL."""
-        needed = _FIXED + int(size * _FACTOR)
-        free = {base: shutil.disk_usage(base).free for base in self._bases()}
-        best = max(free, key=lambda base: free[base])
-        if free[best] < needed:
-            raise AgentError(
-                f"there is no room to try the backup on {self.place.node}: it needs "
-                f"{needed >> 20} MB for a while, and {free[best] >> 20} MB are free; make the "
-                "volume of its data larger (grow_volume)"
-            )
-        return best
+        live = used(self.database.directories)
+        return trial_room.place_for(self._bases(), size, live, self.place.node)
 
 
 def _load(file: BackupFile, socket: Path, given_up: threading.Event) -> Job[None]:

@@ -54,7 +54,7 @@ def database_status(database: MariaDb, part: DatabasePart, wanted: bool) -> Data
         outdated=database.is_outdated,
         free=disk.free,
         trouble=trouble,
-        used=_used(directories),
+        used=used(directories),
         started=database.started,
     )
 
@@ -150,8 +150,8 @@ def _ask(database: MariaDb) -> tuple[galera.Group, str]:
         return in_truth(galera.group(connection), database.directories.data), _LOCKED_OUT
 
 
-def _used(directories: Directories) -> int:
-    """Return what the data takes: Galera's ring buffer beside it is never copied."""
+def used(directories: Directories) -> int:
+    """Return how many bytes the data take: Galera's ring buffer beside it is never copied."""
     try:
         buffer = (directories.data / "galera.cache").lstat().st_blocks * 512
     except OSError:

@@ -98,9 +98,10 @@ class BackupManager(MakingManager[A], abc.ABC):
     ) -> Job[Restored]:
         """Put what is in a backup in the place of what the service keeps now.
 
-        The backup is tried first: when it is broken, nothing happens to what there is.  If it
-        cannot be read back all the same, what was there before is put back.  A node that dies
-        meanwhile is replaced, and what it was at is begun anew.
+        The backup is tried first, or only compared with its checksum when it was found good
+        before: when it is broken, nothing happens to what there is.  If it cannot be read back
+        all the same, what was there before is put back.  A node that dies meanwhile is replaced,
+        and what it was at is begun anew.
         """
         backup = self.backups.find(name)
         self.shelf(backup.place)
