@@ -129,6 +129,7 @@ def test_a_password_that_breaks_the_rule_is_refused_with_the_rule(shop, password
 
 
 def test_an_account_that_was_dropped_or_changed_is_made_again(shop):
+    shop.service.set_password(password="at the beginning")
     shop.rows("CREATE DATABASE shop")
     rights = shop.rows(f"SHOW GRANTS FOR '{USER}'@'%'")
     shop.rows(f"DROP USER '{USER}'@'%'")

@@ -129,7 +129,9 @@ class DatabaseBackupAgent(DumpAgent, BackupAgent):
 
     def _base_for(self, size: int) -> Path:
         """Return where there is room for the trial of so many bytes of SQL."""
-        live = used(self.database.directories)
+        live = 0
+        with suppress(AgentError):  # it runs no database yet
+            live = used(self.database.directories)
         return trial_room.place_for(self._bases(), size, live, self.place.node)
 
 
