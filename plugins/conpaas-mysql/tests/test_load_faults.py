@@ -138,8 +138,10 @@ def test_a_manager_that_dies_while_a_node_is_replaced_beside_a_load_comes_to_an_
     theatre.cluster.restart(theatre.managers_machine)
     may_come.set()
     with pytest.raises(AgentError, match=r"interrupted by a restart.* stays: statements from"):
-        end(theatre, job)
-    assert theatre.stage.loaded == BEGINNING  # nobody went on with it
+        theatre.cluster.run(job)
+    theatre.stage.lasting.clear()
+    assert not any(agent._working for agent in theatre.agents())
+    assert theatre.stage.loaded == BEGINNING
     assert theatre.user.get_address().host == address
     check(theatre, 3)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
+from conpaas.beside import beside
 from conpaas.errors import AgentError, ConPaaSError, UnreachableError
 from conpaas.manager.base import Node
 from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
@@ -103,16 +104,6 @@ class DumpManager(ClusterManager):
         self.log.info("%s was loaded by %s", filename.filename, node.id)
         return report
 
-    def on_manager_started(self) -> None:
-        """End what the manager before had begun: its job, which is run again, fails."""
-        super().on_manager_started()
-        if _LOADING in self.store:
-            agent_id, load = self.store.pop(_LOADING)
-            found = [node for node in self.place.nodes.all() if node.id == agent_id]
-            for node in found:
-                # Nobody waits for it here: the manager has others to look after.
-                threading.Thread(target=self._end_load, args=(node, load), daemon=True).start()
-
     def _load(self, node: Node, file: Upload, load: str, limit: int) -> Job[LoadReport]:
         """Have a node load a dump; it is never begun anew: a part of it may be there.
 
@@ -138,8 +129,15 @@ class DumpManager(ClusterManager):
         return (yield from scaled(loading, 15, 99))
 
     def _take_up(self) -> Job[None]:
-        """Come to an end with the nodes that were being replaced while a dump was loaded."""
-        yield Progress(0, "looking at the nodes: the manager was restarted while it loaded a dump")
+        """End what the manager before had begun: a load, and nodes replaced beside it."""
+        told = Progress(0, "the manager was restarted: ending what it had begun")
+        yield told
+        agent_id, load = self.store.get(_LOADING, ("", ""))
+        found = next((n for n in self.place.nodes.all() if n.id == agent_id), None)
+        if found is not None and self.is_there(found):
+            ending = partial(self._end_load, found, load)
+            yield from beside(lambda given_up: ending(), lambda: told)
+        self.store.pop(_LOADING, None)
         # Whatever fails here is tried again before long.
         self.noted.is_unsettled = True
         try:
