@@ -3,7 +3,7 @@
 import threading
 from typing import Annotated
 
-from conpaas.errors import AgentError, InvalidError
+from conpaas.errors import AgentError, ConPaaSError, InvalidError
 from conpaas.jobs import JobRunner, resuming
 from conpaas.rpc import Job, Progress, Upload, expose, find_operation
 from conpaas.schema import Option
@@ -131,6 +131,13 @@ class Target:
     @expose(resumes=True)
     def put(self, content: Upload, name: str = "x") -> Job[int]:
         """Take a file."""
+        if content.is_gone:
+            raise ConPaaSError(f"the file for {name} is gone")
+        return (yield from self.put_once(content))
+
+    @expose()
+    def put_once(self, content: Upload) -> Job[int]:
+        """Take a file, and do not go on without it."""
         size = len(content.stream.read())
         yield Progress(0, "got it")
         self.step()

@@ -134,11 +134,16 @@ def _result(operation: Operation, seen: dict[str, Any]) -> str:
     if not operation.is_job:
         return result
     marks = [
-        *(["resumes after a crash"] if operation.resumes else []),
+        *([_after_a_crash(operation)] if operation.resumes else []),
         *(["takes precedence"] if operation.preempts else []),
         *(["costs credit"] if operation.costs else []),
     ]
     return f"job: {result}" + (f"<br>*{', '.join(marks)}*" if marks else "")
+
+
+def _after_a_crash(operation: Operation) -> str:
+    # Its file is gone by then.
+    return "ends in order after a crash" if operation.upload else "resumes after a crash"
 
 
 def _note_records(hint: Any, seen: dict[str, Any]) -> None:

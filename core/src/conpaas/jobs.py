@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import io
 import json
 import logging
 import threading
@@ -176,7 +177,8 @@ class JobRunner(JobMemos):
             running.operation = target.declared(row["operation"])
             if not running.operation.resumes:
                 raise ConPaaSError("it was interrupted by a restart; please try again")
-            given = arguments_from_json(running.operation, json.loads(row["arguments"]))
+            file = Upload(io.BytesIO(), is_gone=True)
+            given = arguments_from_json(running.operation, json.loads(row["arguments"]), file)
             return running, target.make(running.operation, given)
         except ConPaaSError as error:
             self._end(running, JobState.INTERRUPTED, error=error)

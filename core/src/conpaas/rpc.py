@@ -54,11 +54,13 @@ class Upload:
     """A file on its way in: read ``stream`` once, in pieces.
 
     A job's file has arrived as a whole before the job begins, and is there until it has ended.
+    A job that resumes after a crash has it no more: ``is_gone`` is true then, and nothing in it.
     """
 
     stream: IO[bytes]
     filename: str = "upload"
     size: int | None = None
+    is_gone: bool = False
 
 
 @dataclass
@@ -155,7 +157,7 @@ def expose(
         meanwhile: The state while its job runs; none given leaves the state alone.
         then: The state after success; none given means the one before.
         otherwise: The state after a failure; none given means the one before.
-        resumes: After a crash its job is run again from the top.
+        resumes: After a crash its job is run again from the top; a file that it was given is gone.
         preempts: A job that is running is cancelled for it, where others are told ``busy``.
         gives_way: Its job is cancelled for any other that does not give way itself: for what takes
             long and can be tried again.

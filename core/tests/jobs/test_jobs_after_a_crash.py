@@ -73,9 +73,21 @@ def test_a_job_whose_arguments_no_longer_fit_ends_and_blocks_nobody(
     assert target.states
 
 
-def test_a_job_whose_file_went_with_its_request_is_interrupted(records, runner, target):
+def test_a_job_that_resumes_finds_that_its_file_went_with_its_request(records, runner, target):
     upload = Upload(io.BytesIO(b"12345"))
     number = submit(runner, target, "put", content=upload, name="y")
+    target.wait_for_step()
+    runner, target = crash(records, target)
+    runner.recover({"thing": target}.get)
+    target.let_go_on()
+    report = ended(runner, number)
+    assert report.state is JobState.FAILED
+    assert report.error is not None
+    assert report.error["message"] == "the file for y is gone"
+
+
+def test_a_job_with_a_file_that_does_not_resume_is_interrupted(records, runner, target):
+    number = submit(runner, target, "put_once", content=Upload(io.BytesIO(b"12345")))
     target.wait_for_step()
     runner, target = crash(records, target)
     runner.recover({"thing": target}.get)

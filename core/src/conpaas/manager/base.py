@@ -77,6 +77,7 @@ class ServiceManager(
         ``self.place.machines.fence(nodes)`` (destroy the machines of lost nodes at once);
         ``self.exchange(lost)`` (replace lost nodes while a job of yours is at work, which keeps
         core from it); ``self.steadily(begin)`` (do what takes long, while faults are answered);
+        ``self.attended(job)`` (the same, for what must not be begun anew);
         ``self.place.supervisor``, ``self.place.directory`` and ``self.place.address`` (what the
         service runs, and keeps, on the manager's machine: stopped and removed with the service).
 

@@ -58,7 +58,8 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
     """Puts new nodes in the place of lost ones.
 
     Given to you:
-        ``exchange(lost)``, ``replaceable()``, ``steadily(begin)``.
+        ``exchange(lost)``, ``replaceable()``, ``steadily(begin)``, ``attended(job)``,
+        ``bring_up()``.
     """
 
     # -- may override -------------------------------------------------------------------------
@@ -125,7 +126,7 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
             is_first = left == _REPLACEMENTS
             before = None if is_first and self.place.resuming else self.footing()
             try:
-                return (yield from self._attended(begin()))
+                return (yield from self.attended(begin()))
             except (InvalidError, StartupScriptError):
                 raise
             except ConPaaSError as error:
@@ -136,22 +137,26 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
                 yield Progress(0, f"it is begun anew, because: {error}")
             if lost := self.replaceable():
                 yield from scaled(self._mend(lost), 0, 0)
-            yield from scaled(self._bring_up(lambda: self.on_start(self.nodes)), 0, 0)
+            yield from scaled(self.bring_up(), 0, 0)
         raise AssertionError("the last try returns or raises")
 
-    # -- core's own ---------------------------------------------------------------------------
-
-    def _attended(self, job: Job[T]) -> Job[T]:
+    def attended(self, job: Job[T]) -> Job[T]:
         """Run a job, and replace nodes that are lost meanwhile; it is watched all the while.
 
-        When it has ended, whoever is being replaced is first.
+        When it has ended, whoever is being replaced is first.  The lost ones whose replacement
+        has not begun by then are left to who comes next.
         """
         seen: set[str] = set()
         watched, mending, look_at = _Watched(job), None, 0.0
         try:
             while mending is not None or not watched.is_over:
+                # First this: a job that needs a lost node has ended when the next step is done.
                 lost = [node for node in self.replaceable() if node.id not in seen]
-                if mending is None and lost:
+                # A look may take a while: who replaces nodes shall not wait for it at each step.
+                if not watched.is_over and (mending is None or time.monotonic() >= look_at):
+                    yield from watched.step()
+                    look_at = time.monotonic() + _GLANCE
+                if mending is None and lost and not watched.is_over:
                     seen |= {node.id for node in lost}
                     mending = scaled(self._mend(lost), 0, 0)
                 if mending is not None:
@@ -163,15 +168,21 @@ class ReplacingManager(StoppingManager[A], abc.ABC):
                         # Whoever comes next tries again; the job itself may come through.
                         self.log.warning("going on, although: %s", error)
                         mending = None
-                # A look may take a while: who replaces nodes shall not wait for it at each step.
-                if not watched.is_over and (mending is None or time.monotonic() >= look_at):
-                    yield from watched.step()
-                    look_at = time.monotonic() + _GLANCE
             return watched.result()
         finally:
             if mending is not None:
                 mending.close()
             job.close()
+
+    def bring_up(self) -> Job[None]:
+        """Replace what is lost and have all nodes serve, as after a crash in the middle of that.
+
+        Raises:
+            ConPaaSError: It does not come to that.
+        """
+        yield from self._bring_up(lambda: self.on_start(self.nodes))
+
+    # -- core's own ---------------------------------------------------------------------------
 
     def _mend(self, lost: Sequence[Node]) -> Job[None]:
         """Have the others go on without lost nodes, and replace these."""

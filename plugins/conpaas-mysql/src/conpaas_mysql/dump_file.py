@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import shlex
 import zlib
 from collections.abc import Iterator
 from typing import IO
@@ -11,6 +12,7 @@ from typing import IO
 from conpaas.errors import InvalidError, TooLargeError
 from conpaas.rpc import Job, Progress, Upload
 from conpaas_mysql.dumping import SYSTEM_DATABASES
+from conpaas_mysql.parts import USER
 
 _PIECE = 1 << 17
 _GZIP = b"\x1f\x8b"
@@ -68,16 +70,29 @@ class DumpFile:
             while piece := plain.read(_PIECE):
                 size += len(piece)
                 if size > self._limit:
-                    raise TooLargeError(
-                        f"{self.name} has more than the {self._limit >> 20} MB that are allowed, "
-                        "when it is unpacked: set another limit (set_mysql_config "
-                        "--dump_limit), or load it in parts"
-                    )
+                    raise self.too_large("when it is unpacked")
                 yield piece
         except EOFError:
             raise InvalidError(f"{self.name} is cut off: it was not copied as a whole") from None
         except (gzip.BadGzipFile, zlib.error) as error:
             raise InvalidError(f"{self.name} is damaged: {error}") from None
+
+    def too_large(self, when: str = "", client: str = "") -> TooLargeError:
+        """Return the error that tells of the limit, and how it is loaded all the same.
+
+        Args:
+            when: It is too large; empty: as it is.
+            client: The command of a client of the database; empty: where nobody knows the address.
+        """
+        unknown = "" if client else "; get_address tells HOST and PORT"
+        client = client or f"mysql -h HOST -P PORT -u {USER} -p"
+        name = shlex.quote(self.name)
+        loading = f"gunzip < {name} | {client}" if self.is_compressed else f"{client} < {name}"
+        return TooLargeError(
+            f"{self.name} has more than the {self._limit >> 20} MB that are allowed"
+            f"{f', {when}' if when else ''}: set another limit (set_mysql_config --dump_limit), "
+            f"load it in parts, or have a client load it ({loading}{unknown})"
+        )
 
     def check_beginning(self) -> None:
         """Judge what can be judged at a glance.

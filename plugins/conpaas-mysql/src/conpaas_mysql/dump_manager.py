@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated
 
-from conpaas.errors import AgentError, ConPaaSError, TooLargeError
+from conpaas.beside import beside
+from conpaas.errors import AgentError, ConPaaSError, UnreachableError
 from conpaas.manager.base import Node
 from conpaas.rpc import Download, Job, Progress, Upload, expose, scaled
 from conpaas.state import State
@@ -20,6 +21,11 @@ from conpaas_mysql.passwords import NewPassword
 from conpaas_mysql.sending import sent
 
 _LOADING = "loading"  #: key of the store: the node that loads a dump, and which load it is
+#: What is told of a load of which nobody knows how far it came.
+_STAYS = (
+    "What it had carried out until then stays: statements from the beginning of the dump on, "
+    "perhaps none. Look what is there before you load it again"
+)
 
 
 class DumpManager(ClusterManager):
@@ -60,6 +66,7 @@ class DumpManager(ClusterManager):
 
     @expose(
         states=(State.RUNNING,),
+        resumes=True,
         done="MySQL dump '{filename}' loaded successfully.",
         confirm="What the dump holds takes the place of what the databases hold under the same "
         "names.",
@@ -70,21 +77,23 @@ class DumpManager(ClusterManager):
         """Carry out a dump: SQL, or SQL compressed by gzip, with the rights of 'mysqldb'.
 
         All of it is looked at before the first statement is carried out.  It ends at a statement
-        that fails, and says which; what stands before that has been carried out.
+        that fails, and says which; what stands before that has been carried out.  Other nodes
+        that are lost meanwhile are replaced; it ends when its own node is, or the manager.
         """
+        if filename.is_gone:
+            yield from self._take_up()
+            raise AgentError(f"loading the dump was interrupted by a restart. {_STAYS}")
         limit = self.config.dump_limit << 20
+        file = DumpFile(filename, limit)
         if (filename.size or 0) > limit:
-            raise TooLargeError(
-                f"{filename.filename} has more than the {self.config.dump_limit} MB that are "
-                "allowed: set another limit (set_mysql_config --dump_limit), or load it in parts"
-            )
-        DumpFile(filename, limit).check_beginning()
+            raise file.too_large(client=self.get_address().command)
+        file.check_beginning()
         node = self.a_database()
         load = secrets.token_hex(8)
         yield Progress(0, f"sending {filename.filename} to {node.id}")
         self.store[_LOADING] = [node.id, load]
         try:
-            report = yield from self._load(node, filename, load, limit)
+            report = yield from self.attended(self._load(node, filename, load, limit))
         except GeneratorExit:
             self._end_load(node, load)
             raise
@@ -95,17 +104,21 @@ class DumpManager(ClusterManager):
         self.log.info("%s was loaded by %s", filename.filename, node.id)
         return report
 
-    def on_manager_started(self) -> None:
-        """End what the manager before had begun: its job is told to be interrupted."""
-        super().on_manager_started()
-        if _LOADING in self.store:
-            agent_id, load = self.store.pop(_LOADING)
-            found = [node for node in self.place.nodes.all() if node.id == agent_id]
-            for node in found:
-                # Nobody waits for it here: the manager has others to look after.
-                threading.Thread(target=self._end_load, args=(node, load), daemon=True).start()
-
     def _load(self, node: Node, file: Upload, load: str, limit: int) -> Job[LoadReport]:
+        """Have a node load a dump; it is never begun anew: a part of it may be there.
+
+        Raises:
+            AgentError: Also when the node was lost; says which, and what there may be.
+        """
+        try:
+            return (yield from self.while_there(node, self._loading(node, file, load, limit)))
+        except (AgentError, UnreachableError) as error:
+            if self.is_there(node) and not isinstance(error, UnreachableError):
+                raise
+            told = f"{node.id} was lost while it loaded the dump ({error})"
+            raise AgentError(f"{file.filename}: {told}. {_STAYS}") from error
+
+    def _loading(self, node: Node, file: Upload, load: str, limit: int) -> Job[LoadReport]:
         agent = self.agent(node)
 
         def send(upload: Upload) -> Job[LoadReport]:
@@ -114,6 +127,23 @@ class DumpManager(ClusterManager):
         file.stream.seek(0)
         loading = yield from scaled(sent(file, send), 0, 15)
         return (yield from scaled(loading, 15, 99))
+
+    def _take_up(self) -> Job[None]:
+        """End what the manager before had begun: a load, and nodes replaced beside it."""
+        told = Progress(0, "the manager was restarted: ending what it had begun")
+        yield told
+        agent_id, load = self.store.get(_LOADING, ("", ""))
+        found = next((n for n in self.place.nodes.all() if n.id == agent_id), None)
+        if found is not None and self.is_there(found):
+            ending = partial(self._end_load, found, load)
+            yield from beside(lambda given_up: ending(), lambda: told)
+        self.store.pop(_LOADING, None)
+        # Whatever fails here is tried again before long.
+        self.noted.is_unsettled = True
+        try:
+            yield from self.bring_up()
+        except ConPaaSError as error:
+            self.log.warning("going on, although: %s", error)
 
     def _end_load(self, node: Node, load: str) -> None:
         try:

@@ -53,7 +53,8 @@ class Stage(theatre.Stage):
         full: Addresses whose volumes are nearly full.
         hanging: Addresses whose servers do not answer.
         contents: What all databases hold for users, as a backup has it.
-        lasting: Names of operations with backups that last until they are taken out.
+        loaded: What was loaded of the last dump.
+        lasting: Names of operations with backups and dumps that last until they are taken out.
         late: So often a server says yet that it takes queries when it does not any more.
         figures: What else agents measure: gauges without labels, by address and name.
     """
@@ -67,6 +68,7 @@ class Stage(theatre.Stage):
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     late: dict[str, int] = field(default_factory=dict)
     contents: str = "first"
+    loaded: str = ""
     lasting: set[str] = field(default_factory=set)
 
     def balancers(self) -> list[tuple[str, BalancerPart, set[str]]]:

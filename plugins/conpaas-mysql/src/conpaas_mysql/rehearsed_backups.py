@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from typing import Annotated, Any
+from typing import Annotated
 
-from conpaas.agent.base import AgentPlace
-from conpaas.errors import AgentError
 from conpaas.rpc import Download, Job, Progress, Upload, expose
 from conpaas_mysql.rehearsed_dumps import RehearsedDumps
 
@@ -16,13 +13,6 @@ HALF = "half of it"
 
 class RehearsedBackups(RehearsedDumps):
     """Writes down and replaces the contents, as long as its database takes queries."""
-
-    stage: Any  #: the rehearsal's, which is made of this
-
-    def __init__(self, place: AgentPlace) -> None:
-        super().__init__(place)
-        self._working = False
-        self._given_up = False
 
     @expose(reads=True, hidden=True)
     def write_database_backup(self) -> Download:
@@ -51,29 +41,8 @@ class RehearsedBackups(RehearsedDumps):
     @expose(hidden=True)
     def end_backup_work(self) -> None:
         """Give up what is being done with a backup; return when it has ended."""
-        while self._working:
-            self._given_up = True
-            time.sleep(0.01)
-
-    def _last(self, what: str) -> Job[None]:
-        self._working, self._given_up = True, False
-        try:
-            while what in self.stage.lasting:
-                if self._given_up:
-                    raise AgentError("it was given up")
-                self._require()
-                yield Progress(50, what)
-                time.sleep(0.01)
-        finally:
-            self._working = False
+        self._give_up()
 
     def _write(self, text: str) -> None:
         self._require()
         self.stage.contents = text
-
-    def _require(self) -> None:
-        """Raise when the database does not take queries, or its machine is gone."""
-        address: Any = self.place.address
-        is_me = self.stage.agents.get(address) is self
-        if not is_me or not self.stage.world.takes_queries(address):
-            raise AgentError("WSREP has not yet prepared node for application use")

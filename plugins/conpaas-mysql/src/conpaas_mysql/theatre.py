@@ -59,8 +59,11 @@ class Theatre(theatre.Theatre[Stage]):
     def break_machines(self, *names: str) -> None:
         """Have machines vanish from the cloud, with all that runs on them."""
         for address in [self.address(name) for name in names]:
-            machines = list(self.cluster.provider.machines.values())
-            self.cluster.provider.remove(next(m.id for m in machines if m.address == address))
+            self._break(address)
+
+    def break_balancer(self) -> None:
+        """Have the machine of the first balancer vanish from the cloud."""
+        self._break(self.stage.balancers()[0][0])
 
     def look(self, seconds: float = 5.0) -> None:
         """Have the manager ask its nodes, and do what it does then."""
@@ -99,6 +102,10 @@ class Theatre(theatre.Theatre[Stage]):
             [server.name for server in part.servers] for _, part, _ in self.stage.balancers()
         )
         return self.state, sorted(self.roles().values()), self.primary(), balanced, self.volumes()
+
+    def _break(self, address: str) -> None:
+        machines = list(self.cluster.provider.machines.values())
+        self.cluster.provider.remove(next(m.id for m in machines if m.address == address))
 
     def _destroyed(self, found: Any) -> None:
         self.world.kill(found.address)
