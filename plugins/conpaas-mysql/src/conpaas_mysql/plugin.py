@@ -29,8 +29,8 @@ def conpaas_service() -> Service:
         title="MySQL",
         summary="Runs a database cluster (MariaDB, Galera) in which every node takes writes.",
         manager="conpaas_mysql.manager:MysqlManager",
-        loses="That is every database, on all nodes, and every backup. Save what you need to a file "
-        "of yours first, by dump, while the service runs.",
+        loses="That is every database, on all nodes, and every backup. Save what you need to a "
+        "file of yours first, by dump, while the service runs.",
         agent="conpaas_mysql.agent:MysqlAgent",
         roles=(
             Role(
