@@ -12,7 +12,7 @@ from conpaas import features
 from conpaas.plugins import Plugins
 from conpaas.testing import Cluster
 from conpaas_mysql.rehearsal import RehearsalPlugin, Stage
-from conpaas_mysql.testing import Databases
+from conpaas_mysql.testing import Databases, Node
 from conpaas_mysql.theatre import Theatre
 
 
@@ -31,6 +31,17 @@ def databases(place: Path) -> Iterator[Databases]:
     databases = Databases(place)
     yield databases
     databases.close()
+
+
+@pytest.fixture(scope="module")
+def members(place: Path) -> Iterator[list[Node]]:
+    """Two databases of one cluster, for all tests of a module."""
+    databases = Databases(place)
+    try:
+        databases.grow(2)
+        yield databases.nodes
+    finally:
+        databases.close()
 
 
 @pytest.fixture

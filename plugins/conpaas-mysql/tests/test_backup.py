@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from conpaas.errors import AgentError, InvalidError, WrongStateError
-from conpaas.rpc import Upload, finish
 from conpaas_mysql import trial_room
 from conpaas_mysql.testing import Databases, Node
 
@@ -35,16 +33,6 @@ SHOP = (
 )
 
 
-@pytest.fixture(scope="module")
-def members(place: Path) -> Iterator[list[Node]]:
-    databases = Databases(place)
-    try:
-        databases.grow(2)
-        yield databases.nodes
-    finally:
-        databases.close()
-
-
 @pytest.fixture
 def member(members: list[Node]) -> Node:
     """A member with a shop and some accounts."""
@@ -59,22 +47,6 @@ def member(members: list[Node]) -> Node:
             session.run(statement)
         session.run("DROP USER gone@`%`")
     return members[0]
-
-
-def written(member: Node) -> bytes:
-    return b"".join(member.agent.write_database_backup().pieces)
-
-
-def upload(content: bytes) -> Upload:
-    return Upload(io.BytesIO(content), "the backup", len(content))
-
-
-def read(member: Node, content: bytes) -> None:
-    finish(member.agent.read_database_backup(upload(content)))
-
-
-def tried(member: Node, content: bytes) -> str:
-    return finish(member.agent.try_database_backup(upload(content)))
 
 
 def seen(member: Node) -> list[object]:
@@ -105,18 +77,18 @@ def test_databases_and_accounts_come_back_on_all_members(
     before = seen(member)
     own = "SELECT User, Host, Priv FROM mysql.global_priv WHERE User IN ('sst', 'monitor', 'root')"
     accounts = [one.rows(f"{own} ORDER BY User, Host") for one in members]
-    backup = written(member)
+    backup = member.write_backup()
     with member.sql() as session:
         session.run("CREATE DATABASE newer")
         session.run("CREATE USER other@`%`")
         session.run("DROP DATABASE `sh``op`")
         session.run("DROP USER baker@'10.%'")
         session.run("ALTER USER `it's me`@`%` IDENTIFIED BY 'changed password'")
-    read(member, backup)
+    member.read_backup(backup)
     for one in members:
         assert seen(one) == before
         assert one.rows("SELECT User FROM mysql.user WHERE User = 'other'") == []
-    read(member, backup)
+    member.read_backup(backup)
     assert seen(member) == before, "repeated, it is the same"
     assert [one.rows(f"{own} ORDER BY User, Host") for one in members] == accounts
     assert all(len(rows) >= 2 for rows in accounts), "the service's own accounts stay"
@@ -125,18 +97,18 @@ def test_databases_and_accounts_come_back_on_all_members(
 def test_a_backup_comes_back_in_a_fresh_cluster_whose_password_stays(
     member: Node, databases: Databases
 ) -> None:
-    backup = written(member)
+    backup = member.write_backup()
     assert b"USER `mysqldb`" not in gzip.decompress(backup).partition(b"-- MariaDB dump")[0]
     (fresh,) = databases.grow(1)
     fresh.agent.set_user_password(digest="*" + "A" * 40)
-    read(fresh, backup)
+    fresh.read_backup(backup)
     assert fresh.rows("SELECT COUNT(*) FROM `sh``op`.cake") == [(2,)]
     assert fresh.agent.has_user_password(digest="*" + "A" * 40)
 
 
 def test_a_trial_tells_what_is_in_a_backup_and_changes_nothing(member: Node) -> None:
     before = seen(member)
-    assert tried(member, written(member)) == "1 database, 2 tables, 2 rows"
+    assert member.try_backup(member.write_backup()) == "1 database, 2 tables, 2 rows"
     assert seen(member) == before
     assert not list(member.volume.glob("trial-*"))
     assert not list((member.root / "var/lib/conpaas-mysql").glob("trial-*"))
@@ -161,7 +133,7 @@ def test_a_backup_whose_dump_has_failed_is_none_however_its_last_line_looks(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(AgentError, match=f"mariadb-dump failed: {told}"):
-        written(member)
+        member.write_backup()
 
 
 def _cut(backup: bytes) -> bytes:
@@ -190,9 +162,9 @@ def _edited(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
     ],
 )
 def test_a_broken_backup_is_told_apart(member: Node, damage: Callable[[bytes], bytes]) -> None:
-    broken = damage(written(member))
+    broken = damage(member.write_backup())
     with pytest.raises(InvalidError, match=r"broken|cut off|damaged|empty"):
-        tried(member, broken)
+        member.try_backup(broken)
     assert not list(member.volume.glob("trial-*"))
 
 
@@ -202,7 +174,7 @@ def test_what_is_seen_to_be_broken_at_once_changes_nothing(
 ) -> None:
     before = seen(member)
     with pytest.raises(InvalidError):
-        read(member, damage(written(member)))
+        member.read_backup(damage(member.write_backup()))
     assert seen(member) == before
 
 
@@ -211,7 +183,7 @@ def test_rights_on_what_is_gone_are_left_out(member: Node) -> None:
         session.run("CREATE TABLE `sh``op`.old (id INT PRIMARY KEY)")
         session.run("GRANT SELECT ON `sh``op`.old TO `it's me`@`%`")
         session.run("DROP TABLE `sh``op`.old")
-    read(member, written(member))
+    member.read_backup(member.write_backup())
     grants = [grant for (grant,) in member.rows("SHOW GRANTS FOR `it's me`@`%`")]
     assert not any("`old`" in grant for grant in grants)
     assert any("`cake`" in grant for grant in grants)
@@ -238,19 +210,19 @@ def test_a_backup_is_consistent_while_others_write(member: Node) -> None:
     trader = threading.Thread(target=trade)
     trader.start()
     try:
-        backups = [written(member) for _ in range(3)]
+        backups = [member.write_backup() for _ in range(3)]
     finally:
         ended.set()
         trader.join()
     for backup in backups:
-        read(member, backup)
+        member.read_backup(backup)
         assert member.rows("SELECT SUM(sum) FROM `sh``op`.purse") == [(2000,)]
 
 
 def test_without_room_nothing_is_tried(member: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial_room, "_FIXED", 1 << 60)
     with pytest.raises(AgentError, match=r"no room to try the backup on .*\(grow_volume\)"):
-        tried(member, written(member))
+        member.try_backup(member.write_backup())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
@@ -265,7 +237,7 @@ def test_a_trial_that_takes_more_room_than_expected_is_ended_before_there_is_non
     rows = f"INSERT INTO narrow.t SELECT {', '.join(['1'] * 13)} FROM mysql.seq_1_to_5000;\n"
     many = f"CREATE DATABASE narrow;\nCREATE TABLE narrow.t (a INT{columns}{keys});\n" + rows * 60
     end = b"-- Dump completed"
-    backup = _edited(end, many.encode() + end)(written(member))
+    backup = _edited(end, many.encode() + end)(member.write_backup())
     monkeypatch.setattr(trial_room, "_FIXED", 50 << 20)
     monkeypatch.setattr(trial_room, "_LEAST", 32 << 20)
     monkeypatch.setattr(member.agent, "_bases", lambda: [small])
@@ -274,7 +246,7 @@ def test_a_trial_that_takes_more_room_than_expected_is_ended_before_there_is_non
         small.chmod(0o755)
         before = seen(member)
         with pytest.raises(AgentError, match=rf"only [1-9]\d* MB are free at {small}, "):
-            tried(member, backup)
+            member.try_backup(backup)
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", str(small)], check=True)
@@ -288,7 +260,7 @@ def test_work_on_a_backup_can_be_given_up(member: Node) -> None:
         session.run(
             "INSERT INTO `sh``op`.big SELECT seq, REPEAT('x', 500) FROM mysql.seq_1_to_9999"
         )
-    job = member.agent.try_database_backup(upload(written(member)))
+    job = member.agent.try_database_backup(member.as_backup(member.write_backup()))
     while "loading" not in next(job).message:
         pass
     threading.Timer(0.1, member.agent.end_backup_work).start()

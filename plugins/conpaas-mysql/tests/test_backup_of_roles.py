@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import gzip
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conpaas.rpc import Upload, finish
 from conpaas_mysql import accounts, user_accounts
 from conpaas_mysql.client import session
-from conpaas_mysql.testing import Databases, Node
+from conpaas_mysql.testing import Node
 from conpaas_mysql.throwaway import throwaway
 
 PASSWORD = "sesame"
 #: Names as users may give them, and as SQL writes them.
 ODD = ("two words", "o'clock", 'the "best"', "back`tick", "back\\slash", "ä\nb", "' OR `x`@`%` #")
 ROLES = "SELECT Host, User, Role, Admin_option FROM mysql.roles_mapping ORDER BY 1, 2, 3"
-
-
-@pytest.fixture(scope="module")
-def members(place: Path) -> Iterator[list[Node]]:
-    databases = Databases(place)
-    try:
-        for node in databases.grow(2):
-            node.agent.set_user_password(digest=accounts.digest(PASSWORD))
-        yield databases.nodes
-    finally:
-        databases.close()
 
 
 @pytest.fixture
@@ -72,18 +59,6 @@ def rows(member: Node, statement: str) -> list[tuple[Any, ...]]:
         return connection.rows(statement)
 
 
-def written(member: Node) -> bytes:
-    return b"".join(member.agent.write_database_backup().pieces)
-
-
-def upload(content: bytes) -> Upload:
-    return Upload(io.BytesIO(content), "the backup", len(content))
-
-
-def read(member: Node, content: bytes) -> None:
-    finish(member.agent.read_database_backup(upload(content)))
-
-
 def of_an_earlier_version(backup: bytes) -> bytes:
     """Return a backup without what it tells of the account ``mysqldb`` and of everybody."""
     lines = gzip.decompress(backup).splitlines(keepends=True)
@@ -105,9 +80,9 @@ def test_who_made_a_role_has_it_after_a_restore_and_can_pass_it_on(
 ) -> None:
     user(member, "GRANT SELECT ON shop.* TO cook", "GRANT cook TO baker@'%'")
     before = member.rows(ROLES)
-    backup = version(written(member))
+    backup = version(member.write_backup())
     for _ in range(2):
-        read(member, backup)
+        member.read_backup(backup)
         assert user(member, "SET ROLE cook", "SELECT CURRENT_ROLE()") == [("cook",)]
         user(member, "GRANT cook TO other@'%'", "REVOKE cook FROM other@'%'")
         assert [rows(one, ROLES) for one in members] == [before, before]
@@ -118,7 +93,7 @@ def test_a_role_that_an_earlier_restore_left_to_the_administrator_comes_back(
 ) -> None:
     member.rows("CREATE OR REPLACE ROLE cook")
     assert member.rows(ROLES)[0][1:] == ("root", "cook", "Y")
-    read(member, written(member))
+    member.read_backup(member.write_backup())
     assert member.rows(ROLES) == [("%", "mysqldb", "cook", "Y")]
 
 
@@ -140,10 +115,10 @@ def test_roles_of_roles_and_of_others_and_the_default_ones_come_back(
     defaults = "SELECT User, default_role FROM mysql.user WHERE NOT is_role = 'Y' ORDER BY User"
     before, default = member.rows(ROLES), member.rows(defaults)
     assert ("mysqldb", "chef") in default and ("other", "chef") in default
-    backup = written(member)
+    backup = member.write_backup()
     member.rows("DROP ROLE chef")
     user(member, "CREATE ROLE newer", "SET DEFAULT ROLE newer")
-    read(member, backup)
+    member.read_backup(backup)
     for one in members:
         assert (rows(one, ROLES), rows(one, defaults)) == (before, default)
 
@@ -154,7 +129,7 @@ def test_roles_with_odd_names_come_back(members: list[Node], member: Node) -> No
     user(member, f"SET DEFAULT ROLE {quoted(ODD[-1])}")
     before = member.rows(ROLES)
     assert len(before) == 1 + 2 * len(ODD)
-    read(member, written(member))
+    member.read_backup(member.write_backup())
     assert [rows(one, ROLES) for one in members] == [before, before]
     assert user(member, "SELECT CURRENT_ROLE()") == [(ODD[-1],)]
     for name in ODD:
@@ -165,12 +140,12 @@ def test_what_everybody_may_comes_back(members: list[Node], member: Node) -> Non
     user(member, "GRANT cook TO PUBLIC", "GRANT SELECT ON shop.* TO PUBLIC")
     before = member.rows("SHOW GRANTS FOR PUBLIC")
     assert len(before) == 3
-    backup = written(member)
+    backup = member.write_backup()
     user(member, "REVOKE SELECT ON shop.* FROM PUBLIC", "GRANT INSERT ON shop.* TO PUBLIC")
-    read(member, of_an_earlier_version(backup))
+    member.read_backup(of_an_earlier_version(backup))
     assert not any("SELECT" in grant for (grant,) in member.rows("SHOW GRANTS FOR PUBLIC"))
     assert any("INSERT" in grant for (grant,) in member.rows("SHOW GRANTS FOR PUBLIC"))
-    read(member, backup)
+    member.read_backup(backup)
     assert [rows(one, "SHOW GRANTS FOR PUBLIC") for one in members] == [before, before]
     user(member, "REVOKE SELECT ON shop.* FROM PUBLIC", "REVOKE cook FROM PUBLIC")
 
@@ -179,7 +154,7 @@ def test_a_default_role_that_is_gone_hinders_no_restore(member: Node) -> None:
     user(member, "SET DEFAULT ROLE cook", "GRANT cook TO baker@'%'")
     member.rows("SET DEFAULT ROLE cook FOR baker@'%'")
     user(member, "DROP ROLE cook")
-    read(member, written(member))
+    member.read_backup(member.write_backup())
     assert user(member, "SELECT CURRENT_ROLE()") == [(None,)]
     assert member.rows("SELECT 1 FROM mysql.user WHERE User = 'baker'") == [(1,)]
 
@@ -187,16 +162,16 @@ def test_a_default_role_that_is_gone_hinders_no_restore(member: Node) -> None:
 def test_a_restore_makes_the_account_that_roles_belong_to_if_somebody_has_dropped_it(
     member: Node,
 ) -> None:
-    backup = written(member)
+    backup = member.write_backup()
     user(member, "DROP USER mysqldb@'%'")
-    read(member, backup)
+    member.read_backup(backup)
     assert member.rows(ROLES) == [("%", "mysqldb", "cook", "Y")]
     member.agent.set_user_password(digest=accounts.digest(PASSWORD))
     user(member, "GRANT cook TO other@'%'")
 
 
 def test_the_roles_of_a_backup_are_tried_too(member: Node, place: Path) -> None:
-    finish(member.agent.try_database_backup(upload(written(member))))
+    member.try_backup(member.write_backup())
     with member.sql() as connection:
         made = list(user_accounts.statements(connection))
     with throwaway(place) as socket, session(socket, seconds=20) as connection:

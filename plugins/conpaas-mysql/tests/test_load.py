@@ -14,7 +14,7 @@ import pytest
 from conpaas.errors import ConPaaSError, InvalidError, TooLargeError
 from conpaas.rpc import Upload, finish
 from conpaas_mysql.parts import USER
-from conpaas_mysql.testing import Databases, eventually
+from conpaas_mysql.testing import eventually
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,16 +22,6 @@ def _system_user():
     """The system user that the image of a machine has."""
     if subprocess.run(["id", USER], capture_output=True, check=False).returncode:
         subprocess.run(["useradd", "--system", "--no-create-home", USER], check=True)
-
-
-@pytest.fixture(scope="module")
-def members(place):
-    databases = Databases(place)
-    try:
-        databases.grow(2)
-        yield databases.nodes
-    finally:
-        databases.close()
 
 
 @pytest.fixture

@@ -121,6 +121,29 @@ def test_the_manager_dies_after_a_machine(theatre: Theatre, what: str) -> None:
     check(theatre, "first", 2)
 
 
+def test_the_manager_dies_while_a_balancer_is_replaced(theatre: Theatre) -> None:
+    begin(theatre, READ, mysql=2, glb=1)
+    address = theatre.user.get_address().host
+    created = theatre.cluster.provider.on_create
+    asked, may_come = threading.Event(), threading.Event()
+
+    def late(*told: Any) -> None:
+        asked.set()
+        threading.Thread(target=lambda: may_come.wait(60) and created(*told)).start()
+
+    theatre.cluster.provider.on_create = late
+    theatre.break_balancer()
+    see(theatre, asked.is_set)
+    theatre.cluster.restart(theatre.managers_machine)
+    may_come.set()
+    end(theatre, READ)
+    check(theatre, "first", 2)
+    assert theatre.user.get_address().host == address
+    ((where, part, _),) = theatre.stage.balancers()
+    assert where == address
+    assert [server.name for server in part.servers] == ["mysql-1", "mysql-2"]
+
+
 def test_a_load_is_watched_while_another_machine_is_replaced(theatre: Theatre) -> None:
     name = begin(theatre, READ, mysql=3, glb=1)
     other = next(one for one in ("mysql-2", "mysql-3") if one != name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import signal
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from conpaas.rpc import finish
+from conpaas.rpc import Upload, finish
 from conpaas.testing.node import LoneNode
 from conpaas.testing.waiting import eventually as eventually
 from conpaas_mysql.agent import MysqlAgent
@@ -148,6 +149,22 @@ class Node(LoneNode[MysqlAgent]):
         socket = self.root / "run/conpaas-mysql/server/mysqld.sock"
         with session(socket, user, password, seconds=20.0) as connection:
             yield connection
+
+    def write_backup(self) -> bytes:
+        """Return a backup."""
+        return b"".join(self.agent.write_database_backup().pieces)
+
+    def as_backup(self, content: bytes) -> Upload:
+        """Return what the agent is given as a backup."""
+        return Upload(io.BytesIO(content), "the backup", len(content))
+
+    def read_backup(self, content: bytes) -> None:
+        """Put a backup in the place of what there is."""
+        finish(self.agent.read_database_backup(self.as_backup(content)))
+
+    def try_backup(self, content: bytes) -> str:
+        """Try a backup; return what was found."""
+        return finish(self.agent.try_database_backup(self.as_backup(content)))
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Carry out a statement as the administrator; return the rows that it finds."""
