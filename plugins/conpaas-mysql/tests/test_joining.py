@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -153,26 +152,10 @@ def test_when_the_machines_of_both_die_nothing_is_lost(theatre: Theatre) -> None
     assert theatre.write()
 
 
-def hold_machines(theatre: Theatre) -> threading.Event:
-    """Have machines that are asked for from now on boot only when the event is set."""
-    provider, may_boot = theatre.cluster.provider, threading.Event()
-    power_on = provider.on_create
-
-    def later(found: Any, user_data: str) -> None:
-        def boot() -> None:
-            may_boot.wait(60)
-            power_on(found, user_data)
-
-        threading.Thread(target=boot, daemon=True).start()
-
-    provider.on_create = later
-    return may_boot
-
-
 def test_while_one_is_replaced_a_killed_server_is_had_join_again(theatre: Theatre) -> None:
     theatre.start(mysql=3, glb=1)
     job = begin(theatre, mysql=1)
-    may_boot = hold_machines(theatre)
+    may_boot = theatre.hold_machines().may_boot
     theatre.break_machines("mysql-3")
     see(theatre, lambda: len(theatre.cluster.provider.machines) == 6)  # the new one is asked for
     theatre.kill("mysql-2", comes_back=False)
@@ -193,7 +176,7 @@ def test_while_one_is_replaced_another_machine_and_its_own_may_die(
     theatre.start(mysql=3, glb=1)
     theatre.write()
     begin(theatre, mysql=1)
-    may_boot = hold_machines(theatre)
+    may_boot = theatre.hold_machines().may_boot
     theatre.break_machines("mysql-3")
     see(theatre, lambda: len(theatre.cluster.provider.machines) == 6)
     theatre.break_machines("mysql-2")

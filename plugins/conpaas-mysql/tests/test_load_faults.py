@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -97,20 +96,14 @@ def test_a_load_ends_with_its_node_which_is_replaced_then(
     job, name = begin(theatre, mysql=databases, glb=1)
     theatre.break_machines(name)
     machines = len(theatre.cluster.provider.machines)
-    created = theatre.cluster.provider.on_create
-    may_come = threading.Event()
-
-    def late(*told: Any) -> None:
-        threading.Thread(target=lambda: may_come.wait(60) and created(*told)).start()
-
-    theatre.cluster.provider.on_create = late
+    held = theatre.hold_machines()
     running = theatre.manager.runner.latest(1)[0].id
     see(theatre, lambda: theatre.manager.runner.report(running).state is JobState.FAILED)
     with pytest.raises(AgentError) as failed:
         theatre.cluster.run(job)
     # What takes its node's place has not come yet.
     assert len(theatre.cluster.provider.machines) <= machines + 1
-    may_come.set()
+    held.may_boot.set()
     words = str(failed.value)
     assert words.startswith("a.sql: node-")
     assert "was lost while it loaded the dump (the machine of node-" in words
@@ -125,18 +118,11 @@ def test_a_manager_that_dies_while_a_node_is_replaced_beside_a_load_comes_to_an_
 ) -> None:
     job, _ = begin(theatre, mysql=3, glb=1)
     address = theatre.user.get_address().host
-    created, asked = theatre.cluster.provider.on_create, threading.Event()
-    may_come = threading.Event()
-
-    def late(*told: Any) -> None:
-        asked.set()
-        threading.Thread(target=lambda: may_come.wait(60) and created(*told)).start()
-
-    theatre.cluster.provider.on_create = late
+    held = theatre.hold_machines()
     theatre.break_balancer()
-    see(theatre, asked.is_set)
+    see(theatre, held.asked.is_set)
     theatre.cluster.restart(theatre.managers_machine)
-    may_come.set()
+    held.may_boot.set()
     with pytest.raises(AgentError, match=r"interrupted by a restart.* stays: statements from"):
         theatre.cluster.run(job)
     theatre.stage.lasting.clear()

@@ -124,18 +124,11 @@ def test_the_manager_dies_after_a_machine(theatre: Theatre, what: str) -> None:
 def test_the_manager_dies_while_a_balancer_is_replaced(theatre: Theatre) -> None:
     begin(theatre, READ, mysql=2, glb=1)
     address = theatre.user.get_address().host
-    created = theatre.cluster.provider.on_create
-    asked, may_come = threading.Event(), threading.Event()
-
-    def late(*told: Any) -> None:
-        asked.set()
-        threading.Thread(target=lambda: may_come.wait(60) and created(*told)).start()
-
-    theatre.cluster.provider.on_create = late
+    held = theatre.hold_machines()
     theatre.break_balancer()
-    see(theatre, asked.is_set)
+    see(theatre, held.asked.is_set)
     theatre.cluster.restart(theatre.managers_machine)
-    may_come.set()
+    held.may_boot.set()
     end(theatre, READ)
     check(theatre, "first", 2)
     assert theatre.user.get_address().host == address
@@ -147,12 +140,7 @@ def test_the_manager_dies_while_a_balancer_is_replaced(theatre: Theatre) -> None
 def test_a_load_is_watched_while_another_machine_is_replaced(theatre: Theatre) -> None:
     name = begin(theatre, READ, mysql=3, glb=1)
     other = next(one for one in ("mysql-2", "mysql-3") if one != name)
-    power_on, may_come = theatre.cluster.provider.on_create, threading.Event()
-
-    def late(*told: Any) -> None:
-        threading.Thread(target=lambda: may_come.wait(60) and power_on(*told)).start()
-
-    theatre.cluster.provider.on_create = late
+    held = theatre.hold_machines()
     machines = len(theatre.cluster.provider.machines)
     theatre.break_machines(other)
     see(theatre, lambda: len(theatre.cluster.provider.machines) == machines)
@@ -164,8 +152,8 @@ def test_a_load_is_watched_while_another_machine_is_replaced(theatre: Theatre) -
         return [step.message for step in steps if step.message.startswith("it has failed: ")]
 
     see(theatre, told)
-    assert not may_come.is_set() and at_work(theatre)
-    may_come.set()
+    assert not held.may_boot.is_set() and at_work(theatre)
+    held.may_boot.set()
     end(theatre, READ)
     check(theatre, "first", 3)
 

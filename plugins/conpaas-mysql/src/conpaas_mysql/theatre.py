@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conpaas.errors import ConPaaSError
@@ -12,6 +14,19 @@ from conpaas_mysql.rehearsal import Stage
 
 if TYPE_CHECKING:
     from conpaas.testing import Cluster
+
+
+@dataclass(frozen=True)
+class Held:
+    """Machines that do not boot yet.
+
+    Args:
+        asked: Set when one was asked for.
+        may_boot: To be set by who holds them.
+    """
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    may_boot: threading.Event = field(default_factory=threading.Event)
 
 
 class Theatre(theatre.Theatre[Stage]):
@@ -64,6 +79,22 @@ class Theatre(theatre.Theatre[Stage]):
     def break_balancer(self) -> None:
         """Have the machine of the first balancer vanish from the cloud."""
         self._break(self.stage.balancers()[0][0])
+
+    def hold_machines(self) -> Held:
+        """Have machines that are asked for from now on boot only when they may."""
+        provider, held = self.cluster.provider, Held()
+        power_on = provider.on_create
+
+        def later(*told: Any) -> None:
+            def boot() -> None:
+                held.may_boot.wait(60)
+                power_on(*told)
+
+            held.asked.set()
+            threading.Thread(target=boot, daemon=True).start()
+
+        provider.on_create = later
+        return held
 
     def look(self, seconds: float = 5.0) -> None:
         """Have the manager ask its nodes, and do what it does then."""
